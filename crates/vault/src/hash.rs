@@ -1,0 +1,115 @@
+//! The keyed hash of `x-privacy: hash`: HMAC-SHA-256, so that a dictionary of likely values recovers nothing
+//! without the key.
+
+use std::path::Path;
+
+use hmac::{Hmac, KeyInit, Mac};
+use hw_event::Entropy;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::store::{KeyStore, KeyStoreError, load_key_file};
+
+/// A digest in lower-case hexadecimal.
+pub const DIGEST_CHARS: usize = 64;
+
+const NAME: &str = "hash";
+
+/// The key of all `hash` fields. Cloning clones the keyed state, not the secret's file.
+#[derive(Clone)]
+pub struct HashKey {
+    keyed: Hmac<Sha256>,
+    id: String,
+}
+
+impl HashKey {
+    pub fn from_bytes(key: &[u8; 32]) -> HashKey {
+        // The id names a key without telling it: a digest of a digest, domain apart.
+        let digest = Sha256::new().chain_update(b"headwater hash key id\0").chain_update(key).finalize();
+        let keyed =
+            Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes any length"));
+        HashKey { keyed, id: hex(&digest[..8]) }
+    }
+
+    /// The key in `store`, made there at the first start.
+    pub fn load_or_create(store: &dyn KeyStore, entropy: &dyn Entropy) -> Result<HashKey, KeyStoreError> {
+        if let Some(key) = store.load(NAME)? {
+            return Ok(HashKey::from_bytes(&key));
+        }
+        let mut key = Zeroizing::new([0u8; 32]);
+        entropy.fill(key.as_mut_slice());
+        store.create(NAME, &key)?;
+        Ok(HashKey::from_bytes(&key))
+    }
+
+    /// The key in a file that the user keeps: 32 raw bytes, mode 0600.
+    pub fn load_file(path: &Path) -> Result<HashKey, KeyStoreError> {
+        match load_key_file(path)? {
+            Some(key) => Ok(HashKey::from_bytes(&key)),
+            None => Err(KeyStoreError::Io {
+                action: "read",
+                path: path.into(),
+                source: std::io::ErrorKind::NotFound.into(),
+            }),
+        }
+    }
+
+    /// Sixteen hexadecimal digits that name this key in a column's metadata.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The digest of `text`, in lower-case hexadecimal.
+    pub fn digest(&self, text: &[u8]) -> [u8; DIGEST_CHARS] {
+        let mut mac = self.keyed.clone();
+        mac.update(text);
+        let mut out = [0u8; DIGEST_CHARS];
+        write_hex(&mac.finalize().into_bytes(), &mut out);
+        out
+    }
+}
+
+impl std::fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HashKey({})", self.id)
+    }
+}
+
+fn write_hex(bytes: &[u8], out: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut out = vec![0; bytes.len() * 2];
+    write_hex(bytes, &mut out);
+    out.into_iter().map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_is_hmac_sha_256() {
+        // RFC 4231 uses shorter keys; HMAC pads a key with zeros to the block, so test case 2's key "Jefe"
+        // followed by zeros is the same key.
+        let mut key = [0u8; 32];
+        key[..4].copy_from_slice(b"Jefe");
+        let digest = HashKey::from_bytes(&key).digest(b"what do ya want for nothing?");
+        assert_eq!(
+            std::str::from_utf8(&digest),
+            Ok("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
+        );
+    }
+
+    #[test]
+    fn a_key_says_its_id_and_nothing_else() {
+        let key = HashKey::from_bytes(&[7; 32]);
+        assert_eq!(key.id().len(), 16);
+        assert_eq!(format!("{key:?}"), format!("HashKey({})", key.id()));
+    }
+}
