@@ -1,1 +1,18 @@
-//! placeholder
+//! The gate: every event passes here. Resolve, apply, partition, dedupe, one append, receipt, ledger.
+//! Always: what a door framed is stored, rejected or a duplicate, and the append that keeps it also keeps
+//! its verdicts, its idempotency key and its tally. Does not answer queries and knows no SQL.
+
+mod assembly;
+mod catalog;
+pub mod doors;
+mod gate;
+mod producers;
+mod sequencer;
+mod submission;
+mod window;
+
+pub use catalog::{Catalog, CatalogError};
+pub use gate::{Gate, GateParts, GateSettings, Running};
+pub use submission::{
+    EventError, Framed, Framing, Identity, OffsetRange, ProducerSequence, Receipt, Refusal, Submission,
+};

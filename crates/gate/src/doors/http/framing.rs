@@ -1,0 +1,216 @@
+//! Where one event ends and the next begins, in NDJSON and in JSON bodies.
+//! Always: every byte that is not white space between events belongs to exactly one event, so what was received
+//! can be counted before anything is judged. Does not check JSON: a broken event is the decoder's to refuse.
+
+use hw_event::RejectCode;
+
+use crate::Framed;
+
+/// One event a line. Blank lines are no events.
+pub(crate) fn ndjson(body: &[u8]) -> Vec<Framed> {
+    let mut events = Vec::new();
+    let mut start = 0;
+    while start < body.len() {
+        let end = body[start..].iter().position(|&byte| byte == b'\n').map_or(body.len(), |at| start + at);
+        let (first, last) = trim(body, start, end);
+        if first < last {
+            events.push(Framed::new(first, last));
+        }
+        start = end + 1;
+    }
+    events
+}
+
+/// A JSON array's elements, or values parted by white space. Where the array breaks off, the rest is one reject.
+pub(crate) fn json(body: &[u8]) -> Vec<Framed> {
+    let (start, end) = trim(body, 0, body.len());
+    if start == end {
+        return Vec::new();
+    }
+    if body[start] == b'[' { array(body, start, end) } else { values(body, start, end) }
+}
+
+fn array(body: &[u8], start: usize, end: usize) -> Vec<Framed> {
+    let mut events = Vec::new();
+    let mut at = skip_space(body, start + 1, end);
+    let broken = |mut events: Vec<Framed>, from: usize| {
+        events.push(Framed::new(from.min(end - 1), end).with_fault(RejectCode::JsonSyntax));
+        events
+    };
+    if at < end && body[at] == b']' {
+        return if at + 1 == end { events } else { broken(events, skip_space(body, at + 1, end)) };
+    }
+    loop {
+        let element = at;
+        let Some(after) = element_end(body, element, end) else { return broken(events, element) };
+        let (first, last) = trim(body, element, after);
+        if first == last {
+            // `[,` or `,]`: a hole where an element should be.
+            return broken(events, element);
+        }
+        events.push(Framed::new(first, last));
+        if body[after] == b']' {
+            let rest = skip_space(body, after + 1, end);
+            return if rest == end { events } else { broken(events, rest) };
+        }
+        at = skip_space(body, after + 1, end);
+        if at == end {
+            return broken(events, after);
+        }
+    }
+}
+
+fn values(body: &[u8], start: usize, end: usize) -> Vec<Framed> {
+    let mut events = Vec::new();
+    let mut at = start;
+    while at < end {
+        let container = matches!(body[at], b'{' | b'[');
+        let after = if container { container_end(body, at, end) } else { None };
+        let stop = match after {
+            Some(after) if after == end || is_space(body[after]) => after,
+            // No end, or something stuck to it: there is no telling where the next value begins.
+            Some(_) | None if container => {
+                events.push(Framed::new(at, end).with_fault(RejectCode::JsonSyntax));
+                return events;
+            }
+            _ => body[at..end].iter().position(|&byte| is_space(byte)).map_or(end, |space| at + space),
+        };
+        events.push(Framed::new(at, stop));
+        at = skip_space(body, stop, end);
+    }
+    events
+}
+
+/// The position of the `,` or `]` that ends an array's element, `None` where there is none.
+fn element_end(body: &[u8], start: usize, end: usize) -> Option<usize> {
+    let mut at = start;
+    while at < end {
+        match body[at] {
+            b'"' => at = string_end(body, at, end)?,
+            b'{' | b'[' => at = container_end(body, at, end)?,
+            b',' | b']' => return Some(at),
+            b'}' => return None,
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// The position after the bracket that closes the one at `start`; `None` where it is missing or of the wrong kind.
+fn container_end(body: &[u8], start: usize, end: usize) -> Option<usize> {
+    // One bit a level would do; a byte keeps it plain. Bounded by the body.
+    let mut open: Vec<u8> = Vec::new();
+    let mut at = start;
+    while at < end {
+        match body[at] {
+            b'"' => {
+                at = string_end(body, at, end)?;
+                continue;
+            }
+            b'{' => open.push(b'}'),
+            b'[' => open.push(b']'),
+            close @ (b'}' | b']') => {
+                if open.pop() != Some(close) {
+                    return None;
+                }
+                if open.is_empty() {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// The position after the closing quote of the string at `start`.
+fn string_end(body: &[u8], start: usize, end: usize) -> Option<usize> {
+    let mut at = start + 1;
+    while at < end {
+        match body[at] {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+fn skip_space(body: &[u8], from: usize, end: usize) -> usize {
+    body[from.min(end)..end].iter().position(|&byte| !is_space(byte)).map_or(end, |at| from + at)
+}
+
+fn trim(body: &[u8], start: usize, end: usize) -> (usize, usize) {
+    let first = skip_space(body, start, end);
+    let last = body[first..end].iter().rposition(|&byte| !is_space(byte)).map_or(first, |at| first + at + 1);
+    (first, last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The events' texts; a broken one is marked with `!`.
+    fn texts(body: &str, events: &[Framed]) -> Vec<String> {
+        let mark = |event: &Framed| if event.fault.is_some() { "!" } else { "" };
+        events.iter().map(|event| format!("{}{}", mark(event), &body[event.start..event.end])).collect()
+    }
+
+    fn check_json(body: &str, expected: &[&str]) {
+        assert_eq!(texts(body, &json(body.as_bytes())), expected, "{body:?}");
+    }
+
+    #[test]
+    fn ndjson_is_lines() {
+        let body = "{\"a\":1}\r\n\n  \n{\"b\" : 2} \nnot json\n[1]";
+        assert_eq!(
+            texts(body, &ndjson(body.as_bytes())),
+            ["{\"a\":1}", "{\"b\" : 2}", "not json", "[1]"]
+        );
+        assert!(ndjson(b"\n \r\n").is_empty());
+    }
+
+    #[test]
+    fn an_array_is_its_elements() {
+        check_json("[]", &[]);
+        check_json(" [ ] ", &[]);
+        check_json("[{\"a\":1},{\"a\":\"],[\"} , 3]", &["{\"a\":1}", "{\"a\":\"],[\"}", "3"]);
+        check_json("[[1,[2]],{\"x\":[{}]}]", &["[1,[2]]", "{\"x\":[{}]}"]);
+        check_json(r#"["a\"],","\\"]"#, &[r#""a\"],""#, r#""\\""#]);
+        check_json("[{\"a\":1}, tru, {\"a\":2}]", &["{\"a\":1}", "tru", "{\"a\":2}"]);
+        check_json("[{\"a\":1} {\"a\":2}]", &["{\"a\":1} {\"a\":2}"]);
+    }
+
+    #[test]
+    fn a_broken_array_keeps_what_came_before() {
+        check_json("[{\"a\":1},{\"a\":", &["{\"a\":1}", "!{\"a\":"]);
+        check_json("[{\"a\":1},", &["{\"a\":1}", "!,"]);
+        check_json("[{\"a\":1}", &["!{\"a\":1}"]);
+        check_json("[{\"a\":1}] x", &["{\"a\":1}", "!x"]);
+        check_json("[{\"a\":1},{\"a\":2]},{\"a\":3}]", &["{\"a\":1}", "!{\"a\":2]},{\"a\":3}]"]);
+        check_json("[1,,2]", &["1", "!,2]"]);
+        check_json("[1,]", &["1", "!]"]);
+        check_json("[", &["!["]);
+        check_json("[\"a", &["!\"a"]);
+        check_json("[1}", &["!1}"]);
+    }
+
+    #[test]
+    fn values_are_parted_by_white_space() {
+        check_json("{\"a\":1}\n{\"a\":2}\t3 x", &["{\"a\":1}", "{\"a\":2}", "3", "x"]);
+        check_json("{\"a\":1}{\"a\":2}", &["!{\"a\":1}{\"a\":2}"]);
+        check_json("{\"a\":1} {\"a\":", &["{\"a\":1}", "!{\"a\":"]);
+    }
+
+    #[test]
+    fn deep_nesting_takes_no_stack() {
+        let deep = "[".repeat(1_000_000);
+        assert_eq!(json(format!("[{deep}").as_bytes()).len(), 1);
+        assert_eq!(json(format!("{{\"a\":{deep}").as_bytes()).len(), 1);
+    }
+}

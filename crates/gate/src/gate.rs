@@ -1,0 +1,321 @@
+//! The gate's handle: doors submit here. Each request is judged on its own, beside the others; then it queues
+//! for the sequencer, which alone decides the order.
+//! Always: room in memory is taken before work is; what waits is bounded by `GateSettings::inflight_bytes`.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use hw_event::{Clock, Entropy, RejectCode, SchemaNumber, StreamId, StreamName};
+use hw_journal::{Journal, Recovered};
+use hw_schema::{DecodeLimits, Decoder, Format, Mode, Record, Registry, Rejected, Schema, Stream};
+use hw_vault::{HashKey, SealKeys};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use crate::{
+    Catalog, EventError, Framing, Identity, Receipt, Refusal, Submission,
+    assembly::{Assembler, Judged, JudgedIdentity, SealedReject},
+    sequencer::{Queued, Sequencer},
+    window::{self, Window},
+};
+
+/// Requests that wait for the sequencer; each has its permit already.
+const QUEUE_MAX: usize = 8192;
+/// A body up to this size is judged where it arrived; a larger one on a thread of its own, so that others are served.
+const JUDGE_INLINE_BYTES_MAX: usize = 128 * 1024;
+/// Decoders kept warm for each schema.
+const DECODERS_KEPT_MAX: usize = 4;
+/// Schemas with warm decoders.
+const DECODED_SCHEMAS_MAX: usize = 1024;
+/// Room is counted in pages of this size, so that a permit's number fits.
+const ROOM_PAGE_BYTES: usize = 4096;
+const ROOM_WAIT: Duration = Duration::from_secs(2);
+
+/// Settings are values; `limits` are those of `[limits]`.
+#[derive(Debug, Clone)]
+pub struct GateSettings {
+    pub event_bytes: usize,
+    pub depth: usize,
+    /// Bytes of bodies that may be held at once.
+    pub inflight_bytes: usize,
+}
+
+/// What the gate is built of.
+pub struct GateParts {
+    pub journal: Journal,
+    pub catalog: Arc<Catalog>,
+    pub hash_key: HashKey,
+    pub seal_keys: Arc<SealKeys>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub settings: GateSettings,
+}
+
+#[derive(Clone)]
+pub struct Gate {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: GateParts,
+    registry: Arc<Registry>,
+    room: Arc<Semaphore>,
+    closed: AtomicBool,
+    // A std mutex: held to send a clone of the sender out, never across an await. `None` once closed.
+    queue: Mutex<Option<mpsc::Sender<Queued>>>,
+    // A std mutex: held to take or to put back one decoder.
+    decoders: Mutex<HashMap<(StreamId, SchemaNumber), Vec<Decoder>>>,
+}
+
+/// The sequencer's task; it ends after `Gate::close`, when all that was queued has its answer.
+pub struct Running(JoinHandle<()>);
+
+impl Running {
+    pub async fn finished(self) {
+        if let Err(error) = self.0.await {
+            tracing::error!(%error, "the sequencer did not end cleanly");
+        }
+    }
+}
+
+impl Gate {
+    /// Starts the sequencer where the journal left off.
+    pub fn start(parts: GateParts, recovered: Recovered) -> (Gate, Running) {
+        let (window, malformed) = Window::restore(recovered.keys);
+        if malformed > 0 {
+            tracing::warn!(malformed, "idempotency keys in the journal could not be read");
+        }
+        let assembler = Assembler::new(recovered.next_offsets, window, &recovered.positions);
+        let (sender, queue) = mpsc::channel(QUEUE_MAX);
+        let sequencer =
+            Sequencer { journal: parts.journal.clone(), assembler, clock: parts.clock.clone(), queue };
+        let running = Running(tokio::spawn(sequencer.run()));
+        let room = Arc::new(Semaphore::new(parts.settings.inflight_bytes.div_ceil(ROOM_PAGE_BYTES)));
+        let registry = parts.catalog.registry().clone();
+        let inner = Inner {
+            parts,
+            registry,
+            room,
+            closed: AtomicBool::new(false),
+            queue: Mutex::new(Some(sender)),
+            decoders: Mutex::default(),
+        };
+        (Gate { inner: Arc::new(inner) }, running)
+    }
+
+    pub fn settings(&self) -> &GateSettings {
+        &self.inner.parts.settings
+    }
+
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.inner.registry
+    }
+
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.inner.parts.entropy
+    }
+
+    /// Takes room for `bytes` of a body before it is read; waits a little, then refuses.
+    pub async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+        let room = self.inner.room.clone();
+        match tokio::time::timeout(ROOM_WAIT, room.acquire_many_owned(self.pages(bytes))).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) => Err(Refusal::Closed),
+            Err(_) => Err(Refusal::Busy),
+        }
+    }
+
+    /// Takes more room for a body that turned out to be larger. Never waits: two half-read bodies that wait for
+    /// one another's room would wait for ever.
+    pub fn more_room(&self, held: &mut OwnedSemaphorePermit, bytes: usize) -> Result<(), Refusal> {
+        match self.inner.room.clone().try_acquire_many_owned(self.pages(bytes)) {
+            Ok(more) => {
+                held.merge(more);
+                Ok(())
+            }
+            Err(_) => Err(Refusal::Busy),
+        }
+    }
+
+    fn pages(&self, bytes: usize) -> u32 {
+        let all = self.settings().inflight_bytes.div_ceil(ROOM_PAGE_BYTES);
+        u32::try_from(bytes.div_ceil(ROOM_PAGE_BYTES).clamp(1, all)).unwrap_or(u32::MAX)
+    }
+
+    /// Judges, queues and waits until the append has come as far as asked. Dropping the future does not take
+    /// the request back.
+    pub async fn submit(&self, submission: Submission) -> Result<Receipt, Refusal> {
+        if self.inner.closed.load(Ordering::Acquire) {
+            return Err(Refusal::Closed);
+        }
+        if submission.events.is_empty() {
+            return Err(Refusal::Empty);
+        }
+        let stream = self.resolve(&submission.stream)?;
+        let undeclared = !stream.declared;
+        let (answer, answered) = oneshot::channel();
+        let queued = if submission.body.len() <= JUDGE_INLINE_BYTES_MAX {
+            self.inner.judge(submission, stream, answer)?
+        } else {
+            let inner = self.inner.clone();
+            tokio::task::spawn_blocking(move || inner.judge(submission, stream, answer))
+                .await
+                .map_err(|_| Refusal::Disk("internal: the events could not be judged".into()))??
+        };
+        let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let queue = queue.ok_or(Refusal::Closed)?;
+        queue.send(queued).await.map_err(|_| Refusal::Closed)?;
+        drop(queue);
+        let (verdict, seq) = answered.await.map_err(|_| Refusal::Closed)??;
+        Ok(Receipt {
+            accepted: verdict.accepted,
+            rejected: verdict.rejected,
+            duplicates: verdict.duplicates,
+            offsets: verdict.offsets,
+            errors: verdict.errors,
+            errors_left_out: verdict.errors_left_out,
+            seq,
+            undeclared,
+        })
+    }
+
+    /// Takes no more requests; what was submitted is still answered.
+    pub fn close(&self) {
+        self.inner.closed.store(true, Ordering::Release);
+        drop(self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn resolve(&self, name: &str) -> Result<Arc<Stream>, Refusal> {
+        if let Some(stream) = self.inner.registry.by_name(name) {
+            return Ok(stream);
+        }
+        let name: StreamName =
+            name.parse().map_err(|error: hw_event::InvalidStreamName| Refusal::BadName(error.name, error.reason))?;
+        match self.inner.parts.catalog.note_undeclared(&name) {
+            Ok(Some(stream)) => Ok(stream),
+            Ok(None) => Err(Refusal::UndeclaredFull),
+            Err(error) => Err(Refusal::Disk(error.to_string())),
+        }
+    }
+}
+
+impl Inner {
+    /// Applies the schema to each event and seals the bytes of what it refuses. Blocks where a day's first
+    /// sealing key is made.
+    fn judge(
+        &self,
+        submission: Submission,
+        stream: Arc<Stream>,
+        answer: oneshot::Sender<crate::sequencer::Answer>,
+    ) -> Result<Queued, Refusal> {
+        let Submission { door, principal, request_id, body, framing, events, identity, ack, may_refuse, permit, .. } =
+            submission;
+        let schema = stream.current().map(|(number, schema)| (number, schema.clone()));
+        let mut refuses = false;
+        let mut rows = None;
+        let rejected = match &schema {
+            Some((number, schema)) => {
+                refuses = may_refuse && schema.mode() == Mode::Reject;
+                let format = match &framing {
+                    Framing::Json => Format::Json,
+                    Framing::Kv(fields) => Format::Kv(fields),
+                };
+                let records: Vec<Record<'_>> = events
+                    .iter()
+                    .map(|event| Record {
+                        bytes: &body[event.start..event.end],
+                        format,
+                        fault: event.fault,
+                        event_time: event.event_time,
+                    })
+                    .collect();
+                let mut decoder = self.decoder(stream.id, *number, schema);
+                let mut applied = decoder.apply(&records);
+                self.keep_decoder(stream.id, *number, decoder);
+                let rejected = std::mem::take(&mut applied.rejects);
+                if applied.extra_dropped > 0 {
+                    metrics::counter!("headwater_extra_properties_dropped_total").increment(applied.extra_dropped);
+                }
+                rows = Some(applied);
+                rejected
+            }
+            None => (0..events.len()).map(|index| no_schema(index)).collect(),
+        };
+        let now = self.parts.clock.now();
+        let mut rejects = Vec::with_capacity(rejected.len());
+        for reject in rejected {
+            let Rejected { index, code, path, message, byte_offset } = reject;
+            let event = &events[index as usize];
+            let payload = self
+                .parts
+                .seal_keys
+                .seal(stream.id, now, &body[event.start..event.end])
+                .map_err(|error| Refusal::Disk(error.to_string()))?;
+            let error = EventError { index, code, path, message };
+            rejects.push(SealedReject { error, byte_offset, payload });
+        }
+        let identity = match identity {
+            Identity::None => JudgedIdentity::None,
+            Identity::Key(key) => JudgedIdentity::Key {
+                key: window::key_digest(&principal, &key),
+                body: window::body_digest(&body),
+            },
+            Identity::Producer(sequence) => JudgedIdentity::Producer(sequence),
+        };
+        let bytes = events.iter().map(|event| (event.end - event.start) as u64).sum();
+        let judged = Judged {
+            received: u32::try_from(events.len()).unwrap_or(u32::MAX),
+            stream,
+            schema,
+            door,
+            principal,
+            request_id,
+            bytes,
+            rows,
+            rejects,
+            identity,
+            refuses,
+        };
+        Ok(Queued { judged, ack, answer, permit })
+    }
+
+    fn decoder(&self, stream: StreamId, number: SchemaNumber, schema: &Arc<Schema>) -> Decoder {
+        let mut decoders = self.decoders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(decoder) = decoders.get_mut(&(stream, number)).and_then(Vec::pop) {
+            return decoder;
+        }
+        drop(decoders);
+        let limits =
+            DecodeLimits { depth: self.parts.settings.depth, event_bytes: self.parts.settings.event_bytes };
+        Decoder::new(schema.clone(), self.parts.hash_key.clone(), limits)
+    }
+
+    fn keep_decoder(&self, stream: StreamId, number: SchemaNumber, decoder: Decoder) {
+        let mut decoders = self.decoders.lock().unwrap_or_else(PoisonError::into_inner);
+        if decoders.len() >= DECODED_SCHEMAS_MAX {
+            decoders.clear();
+        }
+        let kept = decoders.entry((stream, number)).or_default();
+        if kept.len() < DECODERS_KEPT_MAX {
+            kept.push(decoder);
+        }
+    }
+}
+
+fn no_schema(index: usize) -> Rejected {
+    Rejected {
+        index: u32::try_from(index).unwrap_or(u32::MAX),
+        code: RejectCode::NoSchema,
+        path: String::new(),
+        message: "the stream has no schema".into(),
+        byte_offset: 0,
+    }
+}

@@ -1,0 +1,131 @@
+//! What a door hands to the gate, and what it gets back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hw_event::{Ack, Principal, RejectCode, Seq, Timestamp};
+use hw_schema::KvFields;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Errors listed in a receipt; the rest are counted in `errors_left_out`.
+pub(crate) const RECEIPT_ERRORS_MAX: usize = 100;
+
+/// One request, framed: it is applied as a whole, and its events keep their order within a partition.
+pub struct Submission {
+    pub stream: String,
+    /// The door's name in the ledger: `http`, `tcp.NAME`.
+    pub door: Arc<str>,
+    pub principal: Principal,
+    pub request_id: Option<Arc<str>>,
+    pub body: Bytes,
+    pub framing: Framing,
+    /// In the order of the request; counted as received.
+    pub events: Vec<Framed>,
+    pub identity: Identity,
+    pub ack: Ack,
+    /// A door that cannot refuse (TCP, directory) has mode `reject` act as `dlq`.
+    pub may_refuse: bool,
+    /// The room in memory that the body takes; given back when the append was made.
+    pub permit: Option<OwnedSemaphorePermit>,
+}
+
+/// How the events' bytes are written.
+#[derive(Clone)]
+pub enum Framing {
+    Json,
+    Kv(Arc<KvFields>),
+}
+
+/// One event as the door cut it out of the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Framed {
+    /// The event's bytes, `body[start..end]`.
+    pub start: usize,
+    pub end: usize,
+    /// The door could not frame it well: it becomes a reject of this code.
+    pub fault: Option<RejectCode>,
+    pub event_time: Option<Timestamp>,
+}
+
+impl Framed {
+    pub fn new(start: usize, end: usize) -> Framed {
+        Framed { start, end, fault: None, event_time: None }
+    }
+
+    pub fn with_fault(self, code: RejectCode) -> Framed {
+        Framed { fault: Some(code), ..self }
+    }
+}
+
+/// How a repeated request is known to be one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    None,
+    /// `Idempotency-Key`.
+    Key(String),
+    Producer(ProducerSequence),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProducerSequence {
+    pub id: String,
+    pub epoch: i32,
+    /// The sequence of the request's first event; each further one has the next.
+    pub first: i64,
+}
+
+/// The gate's answer to a request that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    pub accepted: u64,
+    pub rejected: u64,
+    pub duplicates: u64,
+    pub offsets: Vec<OffsetRange>,
+    pub errors: Vec<EventError>,
+    pub errors_left_out: u64,
+    pub seq: Seq,
+    /// No schema is declared under this name: everything went to the error lake.
+    pub undeclared: bool,
+}
+
+/// Offsets `base..base + count` of one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OffsetRange {
+    pub partition: i32,
+    pub base: i64,
+    pub count: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventError {
+    /// The event's place in the request, from 0.
+    pub index: u32,
+    pub code: RejectCode,
+    pub path: String,
+    pub message: String,
+}
+
+/// Why a request was not taken. Nothing of it was stored, but after `Disk` its fate is unknown until a retry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("{0:?} is not a stream name: {1}")]
+    BadName(String, &'static str),
+    #[error("the body holds no event")]
+    Empty,
+    #[error("the server holds as many unfinished requests as it may")]
+    Busy,
+    #[error("{0}")]
+    Full(String),
+    #[error("64 undeclared streams are known already, or they hold 1 GiB")]
+    UndeclaredFull,
+    #[error("{0}")]
+    Disk(String),
+    #[error("the server is stopping")]
+    Closed,
+    #[error("the idempotency key was used before with another body")]
+    KeyReused,
+    #[error("epoch {given} of the producer is over, epoch {current} has begun")]
+    ProducerFenced { given: i32, current: i32 },
+    #[error("the producer's next sequence is {expected}, not {given}: events in between are missing")]
+    SequenceGap { given: i64, expected: i64 },
+}
