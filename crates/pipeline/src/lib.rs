@@ -1,1 +1,15 @@
-//! placeholder
+//! Followers: what reads the log and carries it into something derived (the lake; later views, routes).
+//! Always: a follower holds a bounded number of bytes, delivers whole appends in order, and lets the log
+//! forget an append only after its sink has made it durable.
+//! Does not know any concrete sink, and never writes to the log.
+
+mod decode;
+mod follow;
+mod handle;
+pub mod hot;
+mod sink;
+
+pub use decode::{DecodeError, decode_rejects, decode_rows};
+pub use follow::{FollowError, FollowerSettings, follow};
+pub use handle::{FollowerHandle, FollowerStatus, Stopped};
+pub use sink::{Delivery, Positions, RejectsDelivery, RowsDelivery, Sink, SinkError};

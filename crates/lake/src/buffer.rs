@@ -1,0 +1,208 @@
+//! What one table has been given and has not committed: rows in memory, and files that only lack their commit.
+//! Always: everything in `(committed, held]` is here; small batches are joined, so that a thousand requests of
+//! one row do not cost a thousand batches.
+
+use std::{collections::HashSet, path::Path, sync::Arc};
+
+use arrow::{
+    array::{Array, RecordBatch},
+    compute::concat_batches,
+    datatypes::SchemaRef,
+};
+use hw_event::{SchemaNumber, Seq};
+use hw_schema::{
+    Schema, Stream, columns,
+    rows::{self, RowsError},
+};
+
+use crate::{
+    Table,
+    hot_file::{HotFile, HotFileSpec},
+};
+
+/// A batch of this many rows is left as it is; smaller ones are joined until they have as many.
+const BATCH_ROWS: usize = 8192;
+/// And this many batches are joined whatever they have.
+const SMALL_BATCHES_MAX: usize = 1024;
+
+pub(crate) struct Buffer {
+    pub table: Table,
+    /// The table's name, and its directory's.
+    pub name: String,
+    pub columns: SchemaRef,
+    pub schema: Option<SchemaNumber>,
+    without_statistics: Arc<HashSet<String>>,
+    batches: Vec<RecordBatch>,
+    small: Vec<RecordBatch>,
+    small_rows: usize,
+    /// Of the rows in memory.
+    pub bytes: usize,
+    /// Everything through here was taken.
+    pub held: Seq,
+    /// The first append with a row that is not committed.
+    pub first: Option<Seq>,
+    /// Synced files that wait for their commit.
+    pub written: Vec<HotFile>,
+    /// The last attempt to write or commit failed.
+    pub stuck: bool,
+    /// It holds as much as it may and takes no more; `held` stands still.
+    pub overflowed: bool,
+}
+
+impl Buffer {
+    pub(crate) fn of_stream(stream: &Stream, number: SchemaNumber, schema: &Schema, held: Seq) -> Buffer {
+        let name = stream.name.to_string();
+        let mut buffer = Buffer::new(Table::Stream(stream.id), name, schema.table_columns().clone(), held);
+        buffer.schema = Some(number);
+        buffer.without_statistics = without_statistics(schema);
+        buffer
+    }
+
+    pub(crate) fn of_rejects(held: Seq) -> Buffer {
+        let mut buffer =
+            Buffer::new(Table::Rejects, "rejects".to_owned(), rows::rejects_table_schema(), held);
+        buffer.without_statistics = Arc::new(HashSet::from(["payload".to_owned()]));
+        buffer
+    }
+
+    pub(crate) fn of_ledger(held: Seq) -> Buffer {
+        Buffer::new(Table::Ledger, "ledger".to_owned(), rows::ledger_table_schema(), held)
+    }
+
+    fn new(table: Table, name: String, columns: SchemaRef, held: Seq) -> Buffer {
+        Buffer {
+            table,
+            name,
+            columns,
+            schema: None,
+            without_statistics: Arc::default(),
+            batches: Vec::new(),
+            small: Vec::new(),
+            small_rows: 0,
+            bytes: 0,
+            held,
+            first: None,
+            written: Vec::new(),
+            stuck: false,
+            overflowed: false,
+        }
+    }
+
+    /// From now on the table has the columns of a newer schema; rows of an older one are adapted.
+    pub(crate) fn raise_schema(&mut self, number: SchemaNumber, schema: &Schema) {
+        if self.schema < Some(number) {
+            self.schema = Some(number);
+            self.columns = schema.table_columns().clone();
+            self.without_statistics = without_statistics(schema);
+        }
+    }
+
+    /// Is this append new to the table?
+    pub(crate) fn wants(&self, seq: Seq) -> bool {
+        seq > self.held && !self.overflowed
+    }
+
+    pub(crate) fn take(&mut self, seq: Seq, batch: RecordBatch) {
+        if self.wants(seq) && batch.num_rows() > 0 {
+            self.first.get_or_insert(seq);
+            self.push(batch);
+        }
+    }
+
+    pub(crate) fn push(&mut self, batch: RecordBatch) {
+        self.bytes += batch_bytes(&batch);
+        if batch.num_rows() >= BATCH_ROWS {
+            self.join_small();
+            self.batches.push(batch);
+            return;
+        }
+        self.small_rows += batch.num_rows();
+        self.small.push(batch);
+        if self.small_rows >= BATCH_ROWS || self.small.len() >= SMALL_BATCHES_MAX {
+            self.join_small();
+        }
+    }
+
+    /// Batches of one schema that follow one another become one; their order stays.
+    fn join_small(&mut self) {
+        self.small_rows = 0;
+        for batches in self.small.chunk_by(|a, b| a.schema_ref() == b.schema_ref()) {
+            match concat_batches(batches[0].schema_ref(), batches) {
+                Ok(batch) => self.batches.push(batch),
+                // Too much text for one array: they stay apart.
+                Err(_) => self.batches.extend_from_slice(batches),
+            }
+        }
+        self.small.clear();
+    }
+
+    pub(crate) fn has_rows(&self) -> bool {
+        !self.batches.is_empty() || !self.small.is_empty()
+    }
+
+    /// A copy of what is to be written; the buffer keeps its own until [`Buffer::wrote`].
+    pub(crate) fn to_write(&mut self) -> ToWrite {
+        self.join_small();
+        ToWrite {
+            through: self.held,
+            columns: self.columns.clone(),
+            schema: self.schema,
+            without_statistics: self.without_statistics.clone(),
+            batches: self.batches.clone(),
+        }
+    }
+
+    pub(crate) fn wrote(&mut self, file: HotFile) {
+        self.batches.clear();
+        self.bytes = 0;
+        self.written.push(file);
+    }
+
+    pub(crate) fn committed(&mut self) {
+        self.written.clear();
+        if !self.has_rows() {
+            self.first = None;
+        }
+    }
+}
+
+/// One file's rows, on their way to the disk.
+pub(crate) struct ToWrite {
+    through: Seq,
+    columns: SchemaRef,
+    schema: Option<SchemaNumber>,
+    without_statistics: Arc<HashSet<String>>,
+    batches: Vec<RecordBatch>,
+}
+
+impl ToWrite {
+    /// All with the table's present columns.
+    pub(crate) fn batches(&self) -> Result<Vec<RecordBatch>, RowsError> {
+        self.batches.iter().map(|batch| rows::adapt(batch.clone(), &self.columns)).collect()
+    }
+
+    pub(crate) fn spec<'a>(&'a self, directory: &'a Path) -> HotFileSpec<'a> {
+        HotFileSpec {
+            directory,
+            through: self.through,
+            columns: &self.columns,
+            schema: self.schema,
+            without_statistics: &self.without_statistics,
+        }
+    }
+}
+
+/// The protected columns, and those that hold whatever a producer sent beside its schema.
+fn without_statistics(schema: &Schema) -> Arc<HashSet<String>> {
+    let mut names: HashSet<_> = schema.protected_columns().into_iter().collect();
+    names.extend([columns::EXTRA.to_owned(), columns::HEADERS.to_owned()]);
+    Arc::new(names)
+}
+
+/// What the rows themselves take; the buffers they lie in may be shared with others.
+fn batch_bytes(batch: &RecordBatch) -> usize {
+    let array_bytes = |array: &Arc<dyn Array>| {
+        array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
+    };
+    batch.columns().iter().map(array_bytes).sum()
+}

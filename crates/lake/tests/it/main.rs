@@ -1,0 +1,8 @@
+//! The lake on a real file system: what it commits, what others read of it, and what a crash or a damaged
+//! table does to it.
+
+mod commits;
+mod failures;
+mod fixture;
+mod follow;
+mod formats;

@@ -1,0 +1,5 @@
+//! The follower and the hot tail over a log in memory. Time is paused: waiting costs nothing.
+
+mod fixture;
+mod follow;
+mod hot;
