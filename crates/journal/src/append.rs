@@ -56,6 +56,13 @@ pub struct Extension {
     pub value: Bytes,
 }
 
+impl Extension {
+    /// u32 LE: which optional columns a body of rows has.
+    pub const OPTIONAL_COLUMNS: u16 = 1;
+    /// u64 LE: the append that first held a block which was carried forward.
+    pub const CARRIED_SEQ: u16 = 2;
+}
+
 /// Rows of one partition that stand together in a block, and the offsets they have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {

@@ -3,9 +3,29 @@
 //! Does not know schemas, protocols, tables or who reads.
 
 mod append;
+mod block;
+mod core;
+mod cursor;
 mod disk;
+mod file_disk;
+mod frame;
+mod index;
+mod journal;
+mod keys;
 mod log;
+mod opaque;
+mod recovery;
+mod scan;
+mod segment;
+mod shelf;
+mod state;
+mod status;
 
 pub use append::{Append, Block, BlockHeader, BlockKind, Extension, Record, RecordKind, Run};
+pub use core::Core;
 pub use disk::{Disk, DiskFile};
+pub use file_disk::FileDisk;
+pub use journal::{Journal, Ticket};
 pub use log::{AppendError, BlockRef, Log, ReadError, StoredAppend};
+pub use opaque::{OpaqueError, kafka_run};
+pub use status::{Damage, OpenError, Recovered, Settings, Usage};

@@ -1,0 +1,350 @@
+//! What readers share with the writer: the segments that are kept and where the appends in them are.
+//! Always: only what is durable stands here. A reader takes an `Arc` of a segment under the lock and reads
+//! without it; a segment that somebody holds is not written again.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use hw_event::{Seq, StreamId};
+use tokio::sync::watch;
+
+use crate::{
+    BlockKind, BlockRef, Damage, Log, ReadError, StoredAppend,
+    frame::{self, FrameKind},
+    index::Entry,
+    segment::{self, SegmentFile},
+};
+
+pub(crate) struct Shelf {
+    // A std mutex: held for look-ups in memory, never across a read of the disk or an await.
+    shelved: Mutex<Shelved>,
+    durable: watch::Sender<Seq>,
+}
+
+#[derive(Default)]
+struct Shelved {
+    segments: BTreeMap<u64, Kept>,
+    blocks: HashMap<(StreamId, BlockKind), VecDeque<Located>>,
+    released: Seq,
+    keys_released: Seq,
+    damage: Vec<Damage>,
+}
+
+/// One segment that is kept.
+struct Kept {
+    file: Arc<SegmentFile>,
+    entries: Vec<Entry>,
+    /// How far it is written.
+    used_bytes: u64,
+    last: Seq,
+    open: bool,
+}
+
+/// A block in the index of one stream and kind.
+#[derive(Clone, Copy)]
+struct Located {
+    seq: Seq,
+    segment: u64,
+    entry: u32,
+    block: u32,
+}
+
+/// What a `BlockRef` of the journal holds on to.
+struct Place {
+    segment: Arc<SegmentFile>,
+    position: u64,
+    bytes: u32,
+    crc: u32,
+}
+
+/// A frame that a read shall fetch. The segment is held, so it is not written again meanwhile.
+struct Fetch {
+    segment: Arc<SegmentFile>,
+    seq: Seq,
+    position: u64,
+    length: u32,
+}
+
+impl Shelf {
+    pub fn new(durable: Seq) -> Shelf {
+        Shelf { shelved: Mutex::default(), durable: watch::Sender::new(durable) }
+    }
+
+    /// Puts a segment up, with the appends that recovery found in it.
+    pub fn put(&self, file: Arc<SegmentFile>, entries: Vec<Entry>, used_bytes: u64, last: Seq, open: bool) {
+        let mut shelved = self.shelved();
+        let number = file.header.number;
+        for (at, entry) in entries.iter().enumerate() {
+            shelved.locate(number, at, entry);
+        }
+        shelved.segments.insert(number, Kept { file, entries, used_bytes, last, open });
+    }
+
+    /// Adds a group that has become durable, and wakes the readers.
+    pub fn publish(&self, number: u64, entries: Vec<Entry>, used_bytes: u64, last: Seq) {
+        let mut shelved = self.shelved();
+        let before = shelved.segments.get(&number).map_or(0, |segment| segment.entries.len());
+        for (at, entry) in entries.iter().enumerate() {
+            shelved.locate(number, before + at, entry);
+        }
+        if let Some(segment) = shelved.segments.get_mut(&number) {
+            segment.entries.extend(entries);
+            segment.used_bytes = used_bytes;
+            segment.last = last;
+        }
+        drop(shelved);
+        self.durable.send_replace(last);
+    }
+
+    /// No more is written to this segment.
+    pub fn close(&self, number: u64) {
+        if let Some(segment) = self.shelved().segments.get_mut(&number) {
+            segment.open = false;
+        }
+    }
+
+    /// The entries of one segment, for its index.
+    pub fn with_entries<T>(&self, number: u64, act: impl FnOnce(&[Entry]) -> T) -> T {
+        let shelved = self.shelved();
+        act(shelved.segments.get(&number).map_or(&[], |segment| segment.entries.as_slice()))
+    }
+
+    /// Takes down the oldest segments, up to the first that is open or holds an append after `released`.
+    pub fn retire(&self, released: Seq) -> Vec<Arc<SegmentFile>> {
+        let mut shelved = self.shelved();
+        let mut retired = Vec::new();
+        // The newest stays, open or not: until the next one is durable, what all the others knew is only in it.
+        while shelved.segments.len() > 1
+            && let Some(oldest) = shelved.segments.first_entry()
+        {
+            if oldest.get().open || oldest.get().last > released {
+                break;
+            }
+            let segment = oldest.remove();
+            shelved.blocks.retain(|_, located| {
+                while located.front().is_some_and(|front| front.segment <= segment.file.header.number) {
+                    located.pop_front();
+                }
+                !located.is_empty()
+            });
+            retired.push(segment.file);
+        }
+        retired
+    }
+
+    pub fn released(&self) -> Seq {
+        self.shelved().released
+    }
+
+    pub fn release_keys(&self, through: Seq) {
+        let mut shelved = self.shelved();
+        shelved.keys_released = shelved.keys_released.max(through);
+    }
+
+    pub fn keys_released(&self) -> Seq {
+        self.shelved().keys_released
+    }
+
+    pub fn note_damage(&self, damage: impl IntoIterator<Item = Damage>) {
+        self.shelved().damage.extend(damage);
+    }
+
+    pub fn damage(&self) -> Vec<Damage> {
+        self.shelved().damage.clone()
+    }
+
+    pub fn segments(&self) -> usize {
+        self.shelved().segments.len()
+    }
+
+    /// Bytes occupied by segments that hold an unreleased append.
+    pub fn used_bytes(&self) -> u64 {
+        let shelved = self.shelved();
+        let unreleased = shelved.segments.values().filter(|segment| segment.last > shelved.released);
+        unreleased.map(|segment| segment.used_bytes).sum()
+    }
+
+    pub fn bytes_by_stream(&self) -> HashMap<StreamId, u64> {
+        let shelved = self.shelved();
+        let mut bytes: HashMap<StreamId, u64> = HashMap::new();
+        for ((stream, _), located) in &shelved.blocks {
+            let from = located.partition_point(|block| block.seq <= shelved.released);
+            let places = located.range(from..).filter_map(|block| shelved.place(block));
+            let sum: u64 = places.map(|place| u64::from(place.bytes)).sum();
+            *bytes.entry(*stream).or_default() += sum;
+        }
+        bytes.retain(|_, bytes| *bytes > 0);
+        bytes
+    }
+
+    fn plan(&self, after: Seq, bytes_max: usize) -> Result<Vec<Fetch>, ReadError> {
+        let durable = *self.durable.borrow();
+        let shelved = self.shelved();
+        shelved.check_kept(after, durable)?;
+        let (mut plan, mut bytes) = (Vec::new(), 0);
+        for segment in shelved.segments.values().filter(|segment| segment.last > after) {
+            let from = segment.entries.partition_point(|entry| entry.seq <= after);
+            for entry in &segment.entries[from..] {
+                let length = entry.length as usize;
+                if !plan.is_empty() && bytes + length > bytes_max {
+                    return Ok(plan);
+                }
+                bytes += length;
+                plan.push(Fetch {
+                    segment: segment.file.clone(),
+                    seq: entry.seq,
+                    position: entry.position,
+                    length: entry.length,
+                });
+            }
+        }
+        Ok(plan)
+    }
+
+    fn shelved(&self) -> MutexGuard<'_, Shelved> {
+        self.shelved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log for Shelf {
+    fn durable(&self) -> watch::Receiver<Seq> {
+        self.durable.subscribe()
+    }
+
+    fn first_kept(&self) -> Seq {
+        self.shelved().first_kept(*self.durable.borrow())
+    }
+
+    fn read(&self, after: Seq, bytes_max: usize) -> Result<Vec<StoredAppend>, ReadError> {
+        let plan = self.plan(after, bytes_max)?;
+        let mut appends = Vec::with_capacity(plan.len());
+        for fetch in plan {
+            match fetch.read() {
+                Ok(append) => appends.push(append),
+                // What stands before the damage is served; asked again from there, the damage is the answer.
+                Err(_) if !appends.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(appends)
+    }
+
+    fn blocks(
+        &self,
+        stream: StreamId,
+        kind: BlockKind,
+        after: Seq,
+        through: Seq,
+    ) -> Result<Vec<BlockRef>, ReadError> {
+        let durable = *self.durable.borrow();
+        let shelved = self.shelved();
+        shelved.check_kept(after, durable)?;
+        let Some(located) = shelved.blocks.get(&(stream, kind)) else { return Ok(Vec::new()) };
+        let from = located.partition_point(|block| block.seq <= after);
+        let wanted = located.range(from..).take_while(|block| block.seq <= through);
+        Ok(wanted.filter_map(|block| shelved.block_ref(block)).collect())
+    }
+
+    fn release(&self, seq: Seq) {
+        let durable = *self.durable.borrow();
+        let mut shelved = self.shelved();
+        shelved.released = shelved.released.max(seq.min(durable));
+    }
+
+    fn read_block(&self, block: &BlockRef) -> Result<Bytes, ReadError> {
+        let Some(place) = block.place.downcast_ref::<Place>() else {
+            return Err(disk_error(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the block belongs to another log",
+            )));
+        };
+        let body = segment::read_vec(place.segment.file.as_ref(), place.position, place.bytes as usize)
+            .map_err(disk_error)?;
+        if body.len() != place.bytes as usize || crc32c::crc32c(&body) != place.crc {
+            return Err(ReadError::Damaged {
+                file: place.segment.name.clone(),
+                start: place.position,
+                end: place.position + u64::from(place.bytes),
+                reason: format!("a block of append {}: the checksum does not match", block.seq),
+            });
+        }
+        Ok(Bytes::from(body))
+    }
+}
+
+impl Shelved {
+    fn locate(&mut self, segment: u64, at: usize, entry: &Entry) {
+        for (block, (header, _)) in entry.blocks.iter().enumerate() {
+            self.blocks.entry((header.stream, header.kind)).or_default().push_back(Located {
+                seq: entry.seq,
+                segment,
+                entry: at as u32,
+                block: block as u32,
+            });
+        }
+    }
+
+    fn first_kept(&self, durable: Seq) -> Seq {
+        self.segments.values().next().map_or(durable.next(), |oldest| oldest.file.header.first)
+    }
+
+    fn check_kept(&self, after: Seq, durable: Seq) -> Result<(), ReadError> {
+        let first_kept = self.first_kept(durable);
+        if after.next() < first_kept { Err(ReadError::Gone { first_kept }) } else { Ok(()) }
+    }
+
+    fn place(&self, located: &Located) -> Option<frame::BodyPlace> {
+        let entry = self.segments.get(&located.segment)?.entries.get(located.entry as usize)?;
+        entry.blocks.get(located.block as usize).map(|(_, place)| *place)
+    }
+
+    fn block_ref(&self, located: &Located) -> Option<BlockRef> {
+        let segment = self.segments.get(&located.segment)?;
+        let entry = segment.entries.get(located.entry as usize)?;
+        let (header, place) = entry.blocks.get(located.block as usize)?;
+        Some(BlockRef {
+            seq: entry.seq,
+            received_at: entry.received_at,
+            header: header.clone(),
+            body_bytes: place.bytes as usize,
+            place: Arc::new(Place {
+                segment: segment.file.clone(),
+                position: entry.position + u64::from(place.at),
+                bytes: place.bytes,
+                crc: place.crc,
+            }),
+        })
+    }
+}
+
+fn disk_error(error: io::Error) -> ReadError {
+    ReadError::Disk(Arc::new(error))
+}
+
+impl Fetch {
+    fn read(&self) -> Result<StoredAppend, ReadError> {
+        let Fetch { segment, seq, position, length } = self;
+        let damaged = |reason: &str| ReadError::Damaged {
+            file: segment.name.clone(),
+            start: *position,
+            end: position + u64::from(*length),
+            reason: format!("append {seq}: {reason}"),
+        };
+        let bytes =
+            segment::read_vec(segment.file.as_ref(), *position, *length as usize).map_err(disk_error)?;
+        let bytes = Bytes::from(bytes);
+        let head = match frame::verify(&bytes, segment.seed(), segment.header.journal_id) {
+            Ok(head) if head.kind == FrameKind::Append && head.seq == *seq => head,
+            Ok(_) => return Err(damaged("another frame stands in its place")),
+            Err(_) => return Err(damaged("the checksum does not match")),
+        };
+        match frame::decode_append(&bytes, &head) {
+            Ok(decoded) => Ok(StoredAppend { seq: *seq, append: decoded.append }),
+            Err(_) => Err(damaged("the contents make no sense")),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The journal from outside: crashes, damage, the handle and its thread, foreign batches, the stored formats.
+
+mod damage;
+mod format;
+mod handle;
+mod model;
+mod opaque;
+mod recovery;
+mod simulation;
