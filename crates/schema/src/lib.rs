@@ -1,1 +1,23 @@
-//! placeholder
+//! Schemas: from a document to one compiled meaning, and from bytes to governed Arrow columns.
+//! Always: bad user data is a value (`Rejected`, `Fault`), never an error or a panic; clear text of a protected field
+//! reaches no column, message or path. Does no IO, reads no clock, knows no protocol.
+
+pub mod columns;
+mod decode;
+mod document;
+mod evolve;
+mod format;
+mod json;
+mod murmur;
+mod registry;
+pub mod rows;
+mod rules;
+mod schema;
+
+pub use decode::{Applied, DecodeLimits, Decoder, Format, KvFields, Record, Rejected, RowInfo};
+pub use murmur::{murmur2, partition_of};
+pub use registry::{Registry, Stream};
+pub use schema::{
+    Array, Checked, Decimal, Extra, Fault, Field, Kind, Map, Mode, Object, PRIVACY_METADATA, Privacy, Schema,
+    Time, TimeUnit,
+};

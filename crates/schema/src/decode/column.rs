@@ -1,0 +1,268 @@
+//! A column while it is being filled.
+//! Always: `truncate` takes back whatever a refused event has pushed, at any level; what `finish` gives is exactly as
+//! long as its rows and holds nothing else.
+
+use std::{mem, sync::Arc};
+
+use arrow::{
+    array::{
+        ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array,
+        Float64Array, Int64Array, ListArray, MapArray, NullBufferBuilder, StringArray, StructArray,
+        TimestampMicrosecondArray,
+    },
+    buffer::{NullBuffer, OffsetBuffer, ScalarBuffer},
+    datatypes::DataType,
+    error::ArrowError,
+};
+
+/// The offsets of a column are 32 bits wide; a batch is cut long before, by whoever calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Full;
+
+pub(super) struct Column {
+    values: Values,
+    nulls: NullBufferBuilder,
+    data_type: DataType,
+}
+
+enum Values {
+    Boolean(BooleanBufferBuilder),
+    Int64(Vec<i64>),
+    Float64(Vec<f64>),
+    Timestamp(Vec<i64>),
+    Date(Vec<i32>),
+    Decimal(Vec<i128>),
+    /// Text or binary.
+    Bytes {
+        offsets: Vec<i32>,
+        data: Vec<u8>,
+    },
+    Struct(Vec<Column>),
+    List {
+        offsets: Vec<i32>,
+        element: Box<Column>,
+    },
+    Map {
+        offsets: Vec<i32>,
+        keys: Box<Column>,
+        values: Box<Column>,
+    },
+}
+
+/// The rules of the schema and its columns come from one description; they cannot disagree.
+macro_rules! foreign {
+    () => {
+        unreachable!("a field's column is of the field's kind")
+    };
+}
+
+impl Column {
+    pub fn new(data_type: &DataType) -> Column {
+        let values = match data_type {
+            DataType::Boolean => Values::Boolean(BooleanBufferBuilder::new(0)),
+            DataType::Int64 => Values::Int64(Vec::new()),
+            DataType::Float64 => Values::Float64(Vec::new()),
+            DataType::Timestamp(_, _) => Values::Timestamp(Vec::new()),
+            DataType::Date32 => Values::Date(Vec::new()),
+            DataType::Decimal128(_, _) => Values::Decimal(Vec::new()),
+            DataType::Utf8 | DataType::Binary => Values::Bytes { offsets: vec![0], data: Vec::new() },
+            DataType::Struct(fields) => {
+                Values::Struct(fields.iter().map(|field| Column::new(field.data_type())).collect())
+            }
+            DataType::List(element) => {
+                Values::List { offsets: vec![0], element: Box::new(Column::new(element.data_type())) }
+            }
+            DataType::Map(entries, _) => match entries.data_type() {
+                DataType::Struct(fields) if fields.len() == 2 => Values::Map {
+                    offsets: vec![0],
+                    keys: Box::new(Column::new(fields[0].data_type())),
+                    values: Box::new(Column::new(fields[1].data_type())),
+                },
+                _ => foreign!(),
+            },
+            _ => foreign!(),
+        };
+        Column { values, nulls: NullBufferBuilder::new(0), data_type: data_type.clone() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.nulls.len()
+    }
+
+    /// Makes room for `rows` more.
+    pub fn reserve(&mut self, rows: usize) {
+        match &mut self.values {
+            Values::Boolean(values) => values.reserve(rows),
+            Values::Int64(values) | Values::Timestamp(values) => values.reserve(rows),
+            Values::Float64(values) => values.reserve(rows),
+            Values::Date(values) => values.reserve(rows),
+            Values::Decimal(values) => values.reserve(rows),
+            Values::Bytes { offsets, .. } | Values::List { offsets, .. } | Values::Map { offsets, .. } => {
+                offsets.reserve(rows);
+            }
+            Values::Struct(children) => children.iter_mut().for_each(|child| child.reserve(rows)),
+        }
+    }
+
+    pub fn push_boolean(&mut self, value: bool) {
+        let Values::Boolean(values) = &mut self.values else { foreign!() };
+        values.append(value);
+        self.nulls.append_non_null();
+    }
+
+    #[inline]
+    pub fn push_int64(&mut self, value: i64) {
+        match &mut self.values {
+            Values::Int64(values) | Values::Timestamp(values) => values.push(value),
+            _ => foreign!(),
+        }
+        self.nulls.append_non_null();
+    }
+
+    #[inline]
+    pub fn push_float64(&mut self, value: f64) {
+        let Values::Float64(values) = &mut self.values else { foreign!() };
+        values.push(value);
+        self.nulls.append_non_null();
+    }
+
+    pub fn push_date(&mut self, days: i32) {
+        let Values::Date(values) = &mut self.values else { foreign!() };
+        values.push(days);
+        self.nulls.append_non_null();
+    }
+
+    pub fn push_decimal(&mut self, value: i128) {
+        let Values::Decimal(values) = &mut self.values else { foreign!() };
+        values.push(value);
+        self.nulls.append_non_null();
+    }
+
+    #[inline]
+    pub fn push_bytes(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        let Values::Bytes { offsets, data } = &mut self.values else { foreign!() };
+        let end = i32::try_from(data.len() + bytes.len()).map_err(|_| Full)?;
+        data.extend_from_slice(bytes);
+        offsets.push(end);
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    pub fn push_null(&mut self) {
+        match &mut self.values {
+            Values::Boolean(values) => values.append(false),
+            Values::Int64(values) | Values::Timestamp(values) => values.push(0),
+            Values::Float64(values) => values.push(0.0),
+            Values::Date(values) => values.push(0),
+            Values::Decimal(values) => values.push(0),
+            Values::Bytes { offsets, .. } | Values::List { offsets, .. } | Values::Map { offsets, .. } => {
+                offsets.push(offsets.last().copied().unwrap_or(0));
+            }
+            Values::Struct(children) => children.iter_mut().for_each(Column::push_null),
+        }
+        self.nulls.append_null();
+    }
+
+    /// The columns of a struct; when each has its value, `end_struct`.
+    pub fn children(&mut self) -> &mut [Column] {
+        let Values::Struct(children) = &mut self.values else { foreign!() };
+        children
+    }
+
+    pub fn end_struct(&mut self) {
+        self.nulls.append_non_null();
+    }
+
+    /// The column of a list's elements; when all are there, `end_list`.
+    pub fn element(&mut self) -> &mut Column {
+        let Values::List { element, .. } = &mut self.values else { foreign!() };
+        element
+    }
+
+    pub fn end_list(&mut self) -> Result<(), Full> {
+        let (offsets, end) = match &mut self.values {
+            Values::List { offsets, element } => (offsets, element.len()),
+            Values::Map { offsets, keys, .. } => (offsets, keys.len()),
+            _ => foreign!(),
+        };
+        offsets.push(i32::try_from(end).map_err(|_| Full)?);
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// The columns of a map's keys and values; when all are there, `end_list`.
+    pub fn entries(&mut self) -> (&mut Column, &mut Column) {
+        let Values::Map { keys, values, .. } = &mut self.values else { foreign!() };
+        (keys, values)
+    }
+
+    /// Takes back everything behind the first `rows`.
+    pub fn truncate(&mut self, rows: usize) {
+        let end = |offsets: &mut Vec<i32>| {
+            offsets.truncate(rows + 1);
+            offsets.last().map_or(0, |&end| end as usize)
+        };
+        match &mut self.values {
+            Values::Boolean(values) => values.truncate(rows),
+            Values::Int64(values) | Values::Timestamp(values) => values.truncate(rows),
+            Values::Float64(values) => values.truncate(rows),
+            Values::Date(values) => values.truncate(rows),
+            Values::Decimal(values) => values.truncate(rows),
+            Values::Bytes { offsets, data } => data.truncate(end(offsets)),
+            Values::Struct(children) => children.iter_mut().for_each(|child| child.truncate(rows)),
+            Values::List { offsets, element } => element.truncate(end(offsets)),
+            Values::Map { offsets, keys, values } => {
+                let end = end(offsets);
+                keys.truncate(end);
+                values.truncate(end);
+            }
+        }
+        self.nulls.truncate(rows);
+    }
+
+    /// Gives the array and starts anew.
+    pub fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+        // A null that was taken back leaves a bitmap without nulls.
+        let nulls = self.nulls.finish().filter(|nulls| nulls.null_count() > 0);
+        let rows = |offsets: &mut Vec<i32>| -> OffsetBuffer<i32> {
+            OffsetBuffer::new(ScalarBuffer::from(mem::replace(offsets, vec![0])))
+        };
+        Ok(match &mut self.values {
+            Values::Boolean(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
+            Values::Int64(values) => Arc::new(Int64Array::new(mem::take(values).into(), nulls)),
+            Values::Float64(values) => Arc::new(Float64Array::new(mem::take(values).into(), nulls)),
+            Values::Timestamp(values) => Arc::new(
+                TimestampMicrosecondArray::new(mem::take(values).into(), nulls)
+                    .with_data_type(self.data_type.clone()),
+            ),
+            Values::Date(values) => Arc::new(Date32Array::new(mem::take(values).into(), nulls)),
+            Values::Decimal(values) => Arc::new(
+                Decimal128Array::new(mem::take(values).into(), nulls).with_data_type(self.data_type.clone()),
+            ),
+            Values::Bytes { offsets, data } => {
+                let (offsets, data) = (rows(offsets), mem::take(data).into());
+                match self.data_type {
+                    DataType::Utf8 => Arc::new(StringArray::try_new(offsets, data, nulls)?),
+                    _ => Arc::new(BinaryArray::try_new(offsets, data, nulls)?),
+                }
+            }
+            Values::Struct(children) => {
+                let DataType::Struct(fields) = &self.data_type else { foreign!() };
+                let children = children.iter_mut().map(Column::finish).collect::<Result<_, _>>()?;
+                Arc::new(StructArray::try_new(fields.clone(), children, nulls)?)
+            }
+            Values::List { offsets, element } => {
+                let DataType::List(field) = &self.data_type else { foreign!() };
+                Arc::new(ListArray::try_new(Arc::clone(field), rows(offsets), element.finish()?, nulls)?)
+            }
+            Values::Map { offsets, keys, values } => {
+                let DataType::Map(field, sorted) = &self.data_type else { foreign!() };
+                let DataType::Struct(fields) = field.data_type() else { foreign!() };
+                let none: Option<NullBuffer> = None;
+                let entries =
+                    StructArray::try_new(fields.clone(), vec![keys.finish()?, values.finish()?], none)?;
+                Arc::new(MapArray::try_new(Arc::clone(field), rows(offsets), entries, nulls, *sorted)?)
+            }
+        })
+    }
+}

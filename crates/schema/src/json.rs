@@ -1,0 +1,17 @@
+//! JSON as bytes: a strict reader that knows where it is, exact numbers, and the canonical form.
+//! Always: what the reader passes is RFC 8259 in valid UTF-8, without repeated keys. Knows nothing of schemas.
+
+mod canonical;
+mod exact;
+mod keys;
+mod scan;
+mod text;
+
+pub(crate) use canonical::write_canonical;
+pub(crate) use exact::{Exact, NotWhole};
+pub(crate) use keys::KeySet;
+pub(crate) use scan::{JsonFault, Number, Scanner, Text};
+pub(crate) use text::{unescape, write_float, write_string};
+
+/// No document may nest deeper than this, whatever the configuration says: the reader recurses.
+pub(crate) const DEPTH_MAX: usize = 512;
