@@ -1,2 +1,110 @@
-//! placeholder
-fn main() {}
+//! The binary `headwater`: the server (`up`) and its command-line clients.
+//! Always: exit codes are those of `exit::Exit`; only this crate reads arguments and environment.
+
+mod backend;
+mod cli;
+mod client;
+mod config;
+mod data_directory;
+mod exit;
+mod fault;
+mod output;
+mod project;
+mod reading;
+mod shutdown;
+mod telemetry;
+mod up;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use config::{CheckedConfig, Overrides};
+use exit::Exit;
+use project::Project;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // Two providers are linked, so that rustls cannot choose one itself. It can only be installed already,
+    // which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match Cli::parse().command {
+        Command::Up(arguments) => up(arguments),
+        Command::Check(arguments) => check(arguments).into(),
+        command => client::run(command).into(),
+    }
+}
+
+fn up(arguments: cli::Up) -> ExitCode {
+    let overrides = Overrides::of_process(arguments.settings.data, arguments.settings.set);
+    let checked = project::check(&arguments.directory, &overrides);
+    print_faults(&checked.faults);
+    let Some((config, project)) = checked.project else {
+        eprintln!("{}", summary(&checked.faults));
+        return Exit::Usage.into();
+    };
+    match run_server(config, project) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Exit::Usage.into()
+        }
+    }
+}
+
+fn run_server(config: CheckedConfig, project: Project) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(up::run(config, project))
+}
+
+fn check(arguments: cli::Check) -> Exit {
+    let overrides = Overrides::of_process(arguments.settings.data, arguments.settings.set);
+    let checked = project::check(&arguments.directory, &overrides);
+    let exit = if checked.project.is_some() { Exit::Fine } else { Exit::Usage };
+    let mut text = String::new();
+    if arguments.json {
+        let faults: Vec<_> = checked.faults.iter().map(fault::Fault::to_json).collect();
+        text = format!("{:#}\n", serde_json::Value::Array(faults));
+    } else {
+        print_faults(&checked.faults);
+        if let Some((config, project)) = &checked.project {
+            text = format!(
+                "{}: {}, {}; {}\n",
+                project.directory.display(),
+                counted(project.streams.len(), "stream"),
+                counted(config.tcp.len(), "TCP listener"),
+                summary(&checked.faults)
+            );
+        } else {
+            eprintln!("{}", summary(&checked.faults));
+        }
+    }
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => exit,
+        Err(error) => output::write_failed(&error).unwrap_or(exit),
+    }
+}
+
+fn print_faults(faults: &[fault::Fault]) {
+    for fault in faults {
+        eprintln!("{fault}");
+    }
+}
+
+fn summary(faults: &[fault::Fault]) -> String {
+    let errors = faults.iter().filter(|fault| fault.is_error()).count();
+    let warnings = faults.len() - errors;
+    match (errors, warnings) {
+        (0, 0) => "no faults".to_owned(),
+        (0, warnings) => counted(warnings, "warning"),
+        (errors, 0) => counted(errors, "error"),
+        (errors, warnings) => format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")),
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

@@ -1,0 +1,407 @@
+//! The command line: what can be asked, and nothing else.
+//! Always: a command is listed here only once it works. Parses; does nothing.
+
+#[cfg(test)]
+mod reference;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hw_event::StreamName;
+
+use crate::config;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "headwater",
+    version,
+    about = "An event data platform in one binary: schemas in, events in, a governed lake that answers SQL out.",
+    after_help = "Start with `headwater up DIR`; DIR holds headwater.toml and schemas/, or nothing at all.\n\
+                  Exit codes: 0 fine, 1 the check is false or events were rejected, 2 usage or configuration,\n\
+                  3 no server, 4 refused by the server.",
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a project: its listeners, its streams, its lake
+    ///
+    /// Stays in the foreground until Ctrl-C or TERM, then stops without losing anything. The data directory's
+    /// endpoints.json says where it listens.
+    Up(Up),
+    /// Report every fault of a project's configuration and schemas
+    ///
+    /// Exits with 0 if there is none, else with 2. Warnings do not count.
+    Check(Check),
+    /// List the streams
+    Ls(Ls),
+    /// Send events from a file or from standard input
+    ///
+    /// NDJSON (one event a line) or JSON (an array, or values one after another); a file named *.json is read
+    /// as JSON, everything else as NDJSON. Events travel in bounded batches, each with an idempotency key, and
+    /// a batch is tried again when the server is away or busy. Exits with 1 if an event was rejected.
+    Send(Send),
+    /// Ask a question in SQL
+    Sql(Sql),
+    /// Print a stream's events as they come
+    ///
+    /// Follows the stream until interrupted, unless --limit or --no-follow says otherwise.
+    Tail(Tail),
+    /// Replay a recording at the pace of its time column
+    ///
+    /// Reads NDJSON. Each line is sent as an event (--stream), or each numeric column of --sensors becomes a
+    /// sensor whose readings {id, type, unit, value, ts} are sent over HTTP (--stream) or over TCP as
+    /// id=…&tp=…&un=…&vl=…&ts=… records (--tcp). A step back in time is not waited for, a jump forward no
+    /// longer than --gap.
+    Play(Play),
+    /// Show what was received, and what became of it, per stream and door
+    ///
+    /// received = stored + rejected + duplicates; the column `difference` is what is missing, always 0.
+    Ledger(Ledger),
+    /// Look at the events that were refused
+    #[command(subcommand)]
+    Rejects(Rejects),
+}
+
+#[derive(Debug, Args)]
+pub struct Up {
+    /// The project
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The project
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+    #[command(flatten)]
+    pub settings: SettingArgs,
+    /// Print the faults as a JSON array
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SettingArgs {
+    /// The data directory; short for --set data=D
+    #[arg(long, value_name = "D")]
+    pub data: Option<PathBuf>,
+    /// A setting, for example --set http.listen=127.0.0.1:0; wins over the environment and headwater.toml
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// How a client command finds its server.
+#[derive(Debug, Args)]
+pub struct ServerArgs {
+    /// The server, for example http://127.0.0.1:8080
+    #[arg(long, env = "HEADWATER_URL", hide_env_values = true, value_name = "URL")]
+    pub url: Option<String>,
+    /// The server's data directory, whose endpoints.json names its address [default: ./.headwater, then
+    /// http://127.0.0.1:8080]
+    #[arg(long, value_name = "D")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    Json,
+    /// One JSON object a row
+    Ndjson,
+    Csv,
+    /// An Arrow IPC stream
+    Arrow,
+}
+
+#[derive(Debug, Args)]
+pub struct FormatArgs {
+    /// How the answer is written
+    #[arg(long, value_enum, default_value = "table", conflicts_with = "json")]
+    pub format: Format,
+    /// Short for --format json
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl FormatArgs {
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Ls {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct Send {
+    /// The stream
+    #[arg(value_name = "STREAM")]
+    pub stream: StreamName,
+    /// A file, or - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How the input is written [default: json for *.json, else ndjson]
+    #[arg(long, value_enum)]
+    pub input: Option<Input>,
+    /// Wait until the events are this safe [default: the server's setting]
+    #[arg(long, value_name = "LEVEL", value_parser = ["disk", "os", "memory"])]
+    pub ack: Option<String>,
+    /// Names this run: sending the same file again under the same name stores nothing twice
+    #[arg(long, value_name = "NAME")]
+    pub run_id: Option<String>,
+    /// How long a batch is tried again before giving up
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub retry_for: Duration,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Print the counts as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Input {
+    /// One event a line
+    Ndjson,
+    /// An array, or values one after another
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct Sql {
+    /// The query, or - to read it from standard input
+    #[arg(value_name = "QUERY")]
+    pub query: String,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct Tail {
+    /// The stream
+    #[arg(value_name = "STREAM")]
+    pub stream: StreamName,
+    /// Where to begin: earliest, latest, an RFC 3339 time, or (with --partition) an offset
+    /// [default: latest while following, else earliest]
+    #[arg(long, value_name = "FROM")]
+    pub from: Option<String>,
+    /// Only this partition
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
+    pub partition: Option<i32>,
+    /// Stop after this many events, or at the end of the stream
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// Stop at the end of the stream
+    #[arg(long)]
+    pub no_follow: bool,
+    /// How events are written
+    #[arg(long, value_enum, default_value = "ndjson")]
+    pub format: TailFormat,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TailFormat {
+    /// Partition, offset, time of arrival and event, for people
+    Table,
+    /// One JSON object an event
+    Ndjson,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("target").required(true).args(["stream", "tcp"]))]
+pub struct Play {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Send to this stream over HTTP
+    #[arg(long, value_name = "STREAM")]
+    pub stream: Option<StreamName>,
+    /// Send to a TCP listener: its name in headwater.toml, or HOST:PORT
+    #[arg(long, value_name = "NAME|ADDR")]
+    pub tcp: Option<String>,
+    /// Columns that become sensors, each with its unit, for example velocity:m/s,altitude:km
+    #[arg(long, value_name = "COLUMN:UNIT,…", value_delimiter = ',', value_parser = sensor)]
+    pub sensors: Vec<Sensor>,
+    /// What the ids of the sensors begin with [default: the file's name]
+    #[arg(long, value_name = "PREFIX", requires = "sensors")]
+    pub id_prefix: Option<String>,
+    /// Send the file's bytes as they are, without a pace
+    #[arg(long, requires = "tcp", conflicts_with_all = ["sensors", "time", "speed", "gap", "start"])]
+    pub raw: bool,
+    /// The column that holds the time, as a number or as RFC 3339
+    #[arg(long, value_name = "COLUMN", default_value = "time")]
+    pub time: String,
+    /// The unit of a numeric time
+    #[arg(long, value_enum, default_value = "s")]
+    pub time_unit: TimeUnit,
+    /// How many times faster than recorded, or max
+    #[arg(long, value_name = "N|max", default_value = "1", value_parser = speed)]
+    pub speed: Speed,
+    /// The longest wait between two lines
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    pub gap: Duration,
+    /// The moment a numeric time of 0 stands for, RFC 3339 [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub start: Option<String>,
+    /// Digits of the ts of a TCP record: 10 are seconds, 13 milliseconds
+    #[arg(long, value_name = "10|13", default_value = "13", value_parser = clap::builder::PossibleValuesParser::new(["10", "13"]))]
+    pub ts_digits: String,
+    /// Write to TCP in packets of exactly this many bytes, across the borders of records
+    #[arg(long, value_name = "BYTES", requires = "tcp", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub packet: Option<u32>,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Print the counts as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TimeUnit {
+    S,
+    Ms,
+    Us,
+    Ns,
+}
+
+/// A column that becomes a sensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sensor {
+    pub column: String,
+    pub unit: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    Max,
+    Times(f64),
+}
+
+#[derive(Debug, Args)]
+pub struct Ledger {
+    /// Only this stream
+    #[arg(long, value_name = "STREAM")]
+    pub stream: Option<String>,
+    /// A row a minute
+    #[arg(long)]
+    pub minutes: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Rejects {
+    /// List rejected events, the latest first
+    List(RejectsList),
+    /// Show one rejected event: why, where, and its exact bytes
+    Show(RejectsShow),
+}
+
+#[derive(Debug, Args)]
+pub struct RejectsList {
+    /// Only of this stream
+    #[arg(long, value_name = "STREAM")]
+    pub stream: Option<String>,
+    /// Count them by their code and path instead
+    #[arg(long, value_enum)]
+    pub by: Option<By>,
+    /// At most this many rows
+    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    Code,
+}
+
+#[derive(Debug, Args)]
+pub struct RejectsShow {
+    /// The stream
+    #[arg(value_name = "STREAM")]
+    pub stream: String,
+    /// The partition, as `rejects list` shows it
+    #[arg(value_name = "PARTITION")]
+    pub partition: i32,
+    /// The offset, as `rejects list` shows it
+    #[arg(value_name = "OFFSET")]
+    pub offset: i64,
+    /// Write the event's exact bytes and nothing else
+    #[arg(long, conflicts_with = "json")]
+    pub raw: bool,
+    /// Print the reject as a JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    config::parse_duration(text)
+}
+
+fn speed(text: &str) -> Result<Speed, String> {
+    match text {
+        "max" => Ok(Speed::Max),
+        _ => match text.trim_end_matches('x').parse::<f64>() {
+            Ok(times) if times.is_finite() && times > 0.0 => Ok(Speed::Times(times)),
+            _ => Err("expected a number above 0, or max".to_owned()),
+        },
+    }
+}
+
+fn sensor(text: &str) -> Result<Sensor, String> {
+    let (column, unit) = match text.split_once(':') {
+        Some((column, unit)) => (column, Some(unit.to_owned())),
+        None => (text, None),
+    };
+    if column.is_empty() {
+        return Err("expected COLUMN or COLUMN:UNIT".to_owned());
+    }
+    Ok(Sensor { column: column.to_owned(), unit })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_declarations_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_speed_is_above_nothing() {
+        assert_eq!(speed("max"), Ok(Speed::Max));
+        assert_eq!(speed("10x"), Ok(Speed::Times(10.0)));
+        for bad in ["0", "-1", "inf", "NaN", "fast", ""] {
+            assert!(speed(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The commands that talk to a running server. They use its public HTTP API and TCP listeners, nothing else.
+//! Always: an error says what, where and what to do; the exit code follows from its kind.
+
+mod batch;
+mod deliver;
+mod error;
+mod play;
+mod query;
+mod rejects;
+mod send;
+mod server;
+mod tail;
+
+use std::io::Write;
+
+use crate::{cli::Command, exit::Exit, output};
+use error::ClientError;
+
+/// Runs one client command to its end.
+pub fn run(command: Command) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            return Exit::Usage;
+        }
+    };
+    let result = runtime.block_on(dispatch(command));
+    // A thread that waits for standard input would keep the runtime from ending.
+    runtime.shutdown_background();
+    match result {
+        Ok(exit) => exit,
+        Err(ClientError::Output(error)) => output::write_failed(&error).unwrap_or(Exit::Fine),
+        Err(error) => {
+            // Standard error may be closed too; then there is nobody left to tell.
+            let _ = write!(std::io::stderr(), "{}", error.render());
+            error.exit()
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> Result<Exit, ClientError> {
+    match command {
+        Command::Ls(arguments) => query::ls(arguments).await,
+        Command::Sql(arguments) => query::sql(arguments).await,
+        Command::Ledger(arguments) => query::ledger(arguments).await,
+        Command::Send(arguments) => send::run(arguments).await,
+        Command::Tail(arguments) => tail::run(arguments).await,
+        Command::Play(arguments) => play::run(arguments).await,
+        Command::Rejects(arguments) => rejects::run(arguments).await,
+        Command::Up(_) | Command::Check(_) => {
+            Err(ClientError::usage("this command needs no server", "it is run by the binary itself"))
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The data directory: who owns it, what lies where in it, and the file that tells clients where to connect.
+//! Always: one process a directory; `endpoints.json` exists only while the server listens.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+
+const LOCK: &str = "lock";
+const ENDPOINTS: &str = "endpoints.json";
+
+/// An owned data directory. The lock is the kernel's: it ends with the process, however that ends.
+pub struct DataDirectory {
+    path: PathBuf,
+    _lock: fs::File,
+}
+
+/// The directory is another process's.
+#[derive(Debug, thiserror::Error)]
+#[error("the data directory {} is in use by another headwater (pid {owner})\n  stop it first, or give this one its own with --data", path.display())]
+pub struct InUse {
+    path: PathBuf,
+    owner: String,
+}
+
+impl DataDirectory {
+    /// Makes the directory (mode 0700) where it is missing, and takes it.
+    pub fn open(path: &Path) -> anyhow::Result<DataDirectory> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .with_context(|| format!("cannot make the data directory {}", path.display()))?;
+        let path = fs::canonicalize(path)?;
+        let lock_path = path.join(LOCK);
+        let mut lock = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&lock_path)
+            .with_context(|| format!("cannot open {}", lock_path.display()))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let owner = fs::read_to_string(&lock_path).unwrap_or_default().trim().to_owned();
+            let owner = if owner.is_empty() { "unknown".to_owned() } else { owner };
+            return Err(InUse { path, owner }.into());
+        }
+        lock.set_len(0)?;
+        writeln!(lock, "{}", std::process::id())?;
+        let directory = DataDirectory { path, _lock: lock };
+        // Left by a process that was killed: nobody listens there now.
+        directory.remove_endpoints()?;
+        Ok(directory)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn keys(&self) -> PathBuf {
+        self.path.join("keys")
+    }
+
+    pub fn catalog(&self) -> PathBuf {
+        self.path.join("catalog")
+    }
+
+    pub fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+
+    pub fn lake(&self) -> PathBuf {
+        self.path.join("lake")
+    }
+
+    /// Tells clients where to connect. By rename: a reader sees all of it or nothing.
+    pub fn write_endpoints(&self, http: &[String], tcp: &BTreeMap<String, String>) -> anyhow::Result<()> {
+        let endpoints = Endpoints {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            data: &self.path,
+            http,
+            tcp,
+        };
+        let part = self.path.join(".endpoints.json.part");
+        let path = self.path.join(ENDPOINTS);
+        fs::write(&part, serde_json::to_vec_pretty(&endpoints)?)
+            .and_then(|()| fs::rename(&part, &path))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    pub fn remove_endpoints(&self) -> io::Result<()> {
+        match fs::remove_file(self.path.join(ENDPOINTS)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Endpoints<'a> {
+    version: &'static str,
+    pid: u32,
+    data: &'a Path,
+    http: &'a [String],
+    tcp: &'a BTreeMap<String, String>,
+}

@@ -1,0 +1,273 @@
+//! A project: the directory in which a user declares everything. Here it is read and checked as a whole.
+//! Always: what it holds is valid and consistent; every fault of every file is reported at once.
+//! Starts nothing, writes nothing.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use hw_event::{SYSTEM_NAMES, StreamName};
+use hw_schema::Schema;
+
+use crate::{
+    config::{self, CheckedConfig, Overrides, nearest},
+    fault::{self, Fault, Place, Source},
+};
+
+/// Larger files are no configuration and no schema.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+/// More streams than this are a mistake (a data directory given as project, say).
+const SCHEMAS_MAX: usize = 10_000;
+const SCHEMA_EXTENSION: &str = "json";
+
+/// Directories that a project may have and that nothing reads yet.
+const NOT_BUILT_YET: &[&str] = &["views", "rules", "routes", "commands", "dashboards", "tests"];
+
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// As the user named it.
+    pub directory: PathBuf,
+    /// By name.
+    pub streams: Vec<DeclaredStream>,
+}
+
+#[derive(Clone)]
+pub struct DeclaredStream {
+    pub name: StreamName,
+    /// The schema's file.
+    pub path: PathBuf,
+    pub schema: Arc<Schema>,
+}
+
+impl std::fmt::Debug for DeclaredStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeclaredStream").field("name", &self.name).field("path", &self.path).finish()
+    }
+}
+
+/// What reading a project came to.
+pub struct Checked {
+    /// `None` if one fault or more is an error.
+    pub project: Option<(CheckedConfig, Project)>,
+    /// Errors and warnings, file by file.
+    pub faults: Vec<Fault>,
+}
+
+/// Reads the whole project.
+pub fn check(directory: &Path, overrides: &Overrides) -> Checked {
+    let mut faults = Vec::new();
+    match fs::metadata(directory) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => {
+            let fault = Fault::error(place_of(directory), "a project is a directory, this is a file")
+                .hint("name the directory which holds headwater.toml and schemas/");
+            return Checked { project: None, faults: vec![fault] };
+        }
+        Err(error) => {
+            let fault = Fault::error(place_of(directory), format!("cannot open the project: {error}"))
+                .hint("name a directory which holds headwater.toml and schemas/; it may be empty");
+            return Checked { project: None, faults: vec![fault] };
+        }
+    }
+
+    let path = directory.join(config::FILE_NAME);
+    let source = match read_text(&path) {
+        Ok(text) => Some(Source::new(&path, &text)),
+        Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            faults.push(Fault::error(place_of(&path), error.to_string()));
+            None
+        }
+    };
+    let loaded = config::load(directory, source.as_ref(), overrides);
+    faults.extend(loaded.faults);
+
+    let streams = read_schemas(&directory.join("schemas"), &mut faults);
+    check_table_names(&streams, &mut faults);
+    check_uses(&loaded.uses, &streams, &mut faults);
+    warn_of_the_unbuilt(directory, &mut faults);
+
+    fault::sort(&mut faults);
+    let streams: Vec<DeclaredStream> = streams
+        .into_iter()
+        .filter_map(|(name, file)| Some(DeclaredStream { name, path: file.path, schema: file.schema? }))
+        .collect();
+    let project = loaded
+        .config
+        .filter(|_| !faults.iter().any(Fault::is_error))
+        .map(|config| (config, Project { directory: directory.to_owned(), streams }));
+    Checked { project, faults }
+}
+
+struct SchemaFile {
+    path: PathBuf,
+    /// `None`: the document has faults. Its name is taken all the same.
+    schema: Option<Arc<Schema>>,
+}
+
+fn read_schemas(directory: &Path, faults: &mut Vec<Fault>) -> BTreeMap<StreamName, SchemaFile> {
+    let mut schemas = BTreeMap::new();
+    let paths = match list(directory) {
+        Ok(paths) => paths,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return schemas,
+        Err(error) => {
+            faults.push(Fault::error(place_of(directory), format!("cannot list the schemas: {error}")));
+            return schemas;
+        }
+    };
+    if paths.len() > SCHEMAS_MAX {
+        faults.push(Fault::error(place_of(directory), format!("more than {SCHEMAS_MAX} files")));
+        return schemas;
+    }
+    for path in paths {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        if path.extension().is_none_or(|extension| extension != SCHEMA_EXTENSION) || path.is_dir() {
+            faults.push(
+                Fault::warning(place_of(&path), "not read: it is no *.json file")
+                    .hint("a schema is a JSON Schema document named STREAM.json"),
+            );
+            continue;
+        }
+        let name = match stem.parse::<StreamName>() {
+            Ok(name) => name,
+            Err(error) => {
+                faults.push(Fault::error(place_of(&path), error.to_string()).hint(
+                    "the file's name without .json is the stream's name, for example sensor.reading.json",
+                ));
+                continue;
+            }
+        };
+        let schema = match read_text(&path) {
+            Ok(text) => parse_schema(&Source::new(&path, &text), faults),
+            Err(error) => {
+                faults.push(Fault::error(place_of(&path), error.to_string()));
+                None
+            }
+        };
+        schemas.insert(name, SchemaFile { path, schema });
+    }
+    schemas
+}
+
+fn parse_schema(source: &Source, faults: &mut Vec<Fault>) -> Option<Arc<Schema>> {
+    let told = |fault: hw_schema::Fault, make: fn(Place, String) -> Fault| {
+        let place = Place::of_position(source, fault.line, fault.column);
+        let at = if fault.pointer.is_empty() { String::new() } else { format!(" (at {})", fault.pointer) };
+        make(place, format!("{}{at}", fault.message)).hint(fault.hint)
+    };
+    match Schema::parse(&source.text) {
+        Ok(checked) => {
+            faults.extend(checked.warnings.into_iter().map(|fault| told(fault, Fault::warning)));
+            Some(Arc::new(checked.schema))
+        }
+        Err(found) => {
+            faults.extend(found.into_iter().map(|fault| told(fault, Fault::error)));
+            None
+        }
+    }
+}
+
+fn check_table_names(streams: &BTreeMap<StreamName, SchemaFile>, faults: &mut Vec<Fault>) {
+    let mut taken: BTreeMap<String, &StreamName> = BTreeMap::new();
+    for (name, file) in streams {
+        let table = name.sql_name();
+        if SYSTEM_NAMES.contains(&table.as_str()) {
+            let message =
+                format!("stream \"{name}\" would have the table name `{table}`, which is Headwater's own");
+            faults.push(
+                Fault::error(place_of(&file.path), message).hint("give the schema's file another name"),
+            );
+        }
+        match taken.get(&table) {
+            Some(other) => {
+                let message =
+                    format!("streams \"{other}\" and \"{name}\" would both have the table name `{table}`");
+                faults.push(
+                    Fault::error(place_of(&file.path), message)
+                        .hint("dots and dashes become _ in a table's name; rename one of the two files"),
+                );
+            }
+            None => {
+                taken.insert(table, name);
+            }
+        }
+    }
+}
+
+fn check_uses(
+    uses: &[config::StreamUse],
+    streams: &BTreeMap<StreamName, SchemaFile>,
+    faults: &mut Vec<Fault>,
+) {
+    for used in uses {
+        if !streams.contains_key(&used.stream) {
+            let message =
+                format!("[{}] names the stream \"{}\", which has no schema", used.section, used.stream);
+            let near = nearest(used.stream.as_str(), streams.keys().map(StreamName::as_str));
+            let hint = match near {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("write schemas/{}.json", used.stream),
+            };
+            faults.push(Fault::error(used.place.clone(), message).hint(hint));
+        }
+        if used.section.starts_with("directory.") {
+            let message = format!("[{}]: directories are not read yet", used.section);
+            faults.push(
+                Fault::warning(used.place.clone(), message)
+                    .hint("send the files: headwater send STREAM FILE"),
+            );
+        }
+    }
+}
+
+fn warn_of_the_unbuilt(directory: &Path, faults: &mut Vec<Fault>) {
+    for name in NOT_BUILT_YET {
+        let path = directory.join(name);
+        if list(&path).is_ok_and(|files| !files.is_empty()) {
+            faults.push(Fault::warning(
+                place_of(&path),
+                format!("{name} are not built yet: nothing here is read"),
+            ));
+        }
+    }
+}
+
+/// The entries of a directory by name, without dot-files.
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with('.') {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error("cannot read the file: {0}")]
+    Io(#[from] io::Error),
+    #[error("the file is larger than {} MiB", FILE_BYTES_MAX >> 20)]
+    TooLarge,
+    #[error("the file is not UTF-8 (at byte {0})")]
+    NotText(usize),
+}
+
+fn read_text(path: &Path) -> Result<String, ReadError> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(ReadError::TooLarge);
+    }
+    String::from_utf8(bytes).map_err(|error| ReadError::NotText(error.utf8_error().valid_up_to()))
+}
+
+fn place_of(path: &Path) -> Place {
+    Place::Path(path.display().to_string())
+}

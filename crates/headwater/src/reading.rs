@@ -1,0 +1,207 @@
+//! What a query sees: the lake's snapshots and, behind each, the journal's hot tail, put together as one cut.
+//! Always: the snapshot is taken before the tail, so that a commit in between can only make the tail start
+//! too early for the journal, which says `Gone`; then both are taken again. No row is seen twice or missed.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray},
+    datatypes::SchemaRef,
+};
+use hw_event::Seq;
+use hw_journal::{Journal, Log, ReadError};
+use hw_lake::{Bounds, Lake, LakeFile, Table, TableSnapshot};
+use hw_pipeline::hot::{Hot, HotTail};
+use hw_query::{Cut, CutFile, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Range, TableCut, TableKind, streams_schema};
+use hw_schema::{Mode, Registry, Stream, rows};
+use hw_vault::SealKeys;
+
+/// A commit between a snapshot and its tail is rare; this many in a row mean something else is wrong.
+const TAKES_MAX: usize = 16;
+
+#[derive(Clone)]
+pub struct Tables {
+    pub journal: Journal,
+    pub registry: Arc<Registry>,
+    pub lake: Lake,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CutError {
+    #[error("the hot tail cannot be read: {0}")]
+    Read(#[from] ReadError),
+    #[error("the table of streams cannot be made: {0}")]
+    Streams(#[from] arrow::error::ArrowError),
+}
+
+impl Tables {
+    /// All tables as of now. Blocking: the ledger's tail is read from the journal.
+    pub fn cut(&self) -> Result<Cut, CutError> {
+        let mut takes = 0;
+        loop {
+            takes += 1;
+            match self.take() {
+                Err(CutError::Read(ReadError::Gone { .. })) if takes < TAKES_MAX => {}
+                taken => return taken,
+            }
+        }
+    }
+
+    fn take(&self) -> Result<Cut, CutError> {
+        let log: Arc<dyn Log> = Arc::new(self.journal.clone());
+        let streams = self.registry.all();
+        // What the journal no longer keeps is in the lake, also of tables that had nothing to commit since.
+        let in_lake = Seq(log.first_kept().0.saturating_sub(1));
+        // Every snapshot before the durable end: a table's position is never beyond it.
+        let snapshots: Vec<_> =
+            streams.iter().map(|stream| self.lake.table(Table::Stream(stream.id))).collect();
+        let rejects = self.lake.table(Table::Rejects);
+        let ledger = self.lake.table(Table::Ledger);
+        let moment = Moment { log: &log, in_lake, durable: *log.durable().borrow() };
+
+        let mut tables = Vec::with_capacity(streams.len() + 2);
+        let mut hot_rows = Vec::with_capacity(streams.len());
+        for (stream, snapshot) in streams.iter().zip(&snapshots) {
+            let Some((_, schema)) = stream.current() else {
+                hot_rows.push(0);
+                continue;
+            };
+            let columns = schema.table_columns().clone();
+            let source = TableSource { name: stream.name.sql_name(), kind: TableKind::Stream, columns };
+            let table = self.table(&moment, source, snapshot.as_deref(), Hot::Rows(stream.id))?;
+            hot_rows.push(table.hot.rows());
+            tables.push(table);
+        }
+        let system = [
+            ("rejects", TableKind::Rejects, rows::rejects_table_schema(), rejects, Hot::Rejects),
+            ("ledger", TableKind::Ledger, rows::ledger_table_schema(), ledger, Hot::Ledger),
+        ];
+        for (name, kind, columns, snapshot, hot) in system {
+            let source = TableSource { name: name.to_owned(), kind, columns };
+            tables.push(self.table(&moment, source, snapshot.as_deref(), hot)?);
+        }
+        let streams = self.streams(&streams, &snapshots, &hot_rows)?;
+        Ok(Cut { tables, streams })
+    }
+
+    fn table(
+        &self,
+        moment: &Moment<'_>,
+        source: TableSource,
+        snapshot: Option<&TableSnapshot>,
+        hot: Hot,
+    ) -> Result<TableCut, CutError> {
+        let after = snapshot.map_or(Seq::ZERO, |snapshot| snapshot.seq).max(moment.in_lake);
+        let hot: Arc<dyn HotSource> = if after < moment.durable {
+            let tail = HotTail::take(moment.log, &self.registry, hot, after, moment.durable)?;
+            Arc::new(Tail { tail, columns: source.columns.clone() })
+        } else {
+            Arc::new(NoHot)
+        };
+        Ok(TableCut {
+            name: source.name,
+            kind: source.kind,
+            columns: source.columns,
+            lake_root: self.lake.root().to_owned(),
+            files: snapshot.map_or_else(Vec::new, |snapshot| snapshot.files.iter().map(|file| cut_file(file)).collect()),
+            hot,
+        })
+    }
+
+    /// One row a declared stream.
+    fn streams(
+        &self,
+        streams: &[Arc<Stream>],
+        snapshots: &[Option<Arc<TableSnapshot>>],
+        hot_rows: &[usize],
+    ) -> Result<RecordBatch, CutError> {
+        let journal_bytes = self.journal.bytes_by_stream();
+        let all: Vec<_> = streams
+            .iter()
+            .zip(snapshots)
+            .zip(hot_rows)
+            .filter_map(|((stream, snapshot), hot)| {
+                let (number, schema) = stream.current()?;
+                Some((stream, number, schema, snapshot.as_deref(), *hot))
+            })
+            .collect();
+        let text = |values: Vec<Option<String>>| -> ArrayRef { Arc::new(StringArray::from(values)) };
+        let columns: Vec<ArrayRef> = vec![
+            text(all.iter().map(|row| Some(row.0.name.to_string())).collect()),
+            text(all.iter().map(|row| Some(row.0.name.sql_name())).collect()),
+            Arc::new(Int32Array::from_iter_values(all.iter().map(|row| row.1.0))),
+            Arc::new(Int32Array::from_iter_values(all.iter().map(|row| row.2.partitions()))),
+            text(all.iter().map(|row| (!row.2.key().is_empty()).then(|| row.2.key().join(","))).collect()),
+            text(all.iter().map(|row| Some(mode_name(row.2.mode()).to_owned())).collect()),
+            Arc::new(Int64Array::from_iter_values(
+                all.iter().map(|row| journal_bytes.get(&row.0.id).map_or(0, |bytes| bytes.cast_signed())),
+            )),
+            Arc::new(Int64Array::from_iter_values(
+                all.iter().map(|row| row.3.map_or(0, |snapshot| snapshot.bytes.cast_signed())),
+            )),
+            Arc::new(Int64Array::from_iter(all.iter().map(|row| row.3.map(|snapshot| snapshot.version)))),
+            Arc::new(Int64Array::from_iter_values(all.iter().map(|row| i64::try_from(row.4).unwrap_or(i64::MAX)))),
+            text(all.iter().map(|row| row.3.map(|snapshot| snapshot.location.clone())).collect()),
+        ];
+        Ok(RecordBatch::try_new(streams_schema(), columns)?)
+    }
+}
+
+pub fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Dlq => "dlq",
+        Mode::Reject => "reject",
+    }
+}
+
+/// Where the log stood when the cut was taken.
+struct Moment<'a> {
+    log: &'a Arc<dyn Log>,
+    /// Every table holds everything through here.
+    in_lake: Seq,
+    durable: Seq,
+}
+
+struct TableSource {
+    name: String,
+    kind: TableKind,
+    columns: SchemaRef,
+}
+
+fn cut_file(file: &LakeFile) -> CutFile {
+    let range = |bounds: Option<Bounds>| bounds.map(|bounds| Range { min: bounds.min, max: bounds.max });
+    CutFile {
+        path: file.path.clone(),
+        bytes: file.bytes,
+        rows: file.rows,
+        partition: range(file.stats.partition),
+        offset: range(file.stats.offset),
+        seq: range(file.stats.seq),
+        time: range(file.stats.time),
+    }
+}
+
+#[derive(Debug)]
+struct Tail {
+    tail: HotTail,
+    columns: SchemaRef,
+}
+
+impl HotSource for Tail {
+    fn rows(&self) -> usize {
+        self.tail.rows()
+    }
+
+    fn batches(&self) -> Result<HotBatches, HotError> {
+        Ok(Box::new(self.tail.batches(&self.columns)?.into_iter().map(Ok)))
+    }
+}
+
+/// Opens payloads of rejects for those who may see them.
+pub struct Opener(pub Arc<SealKeys>);
+
+impl PayloadOpener for Opener {
+    fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        self.0.open(sealed).ok()
+    }
+}

@@ -1,0 +1,308 @@
+//! `headwater up`: runs a project until it is told to stop.
+//! Always: the order of the start is the order of trust: own the directory, keys, catalog, journal, lake, gate,
+//! doors; `endpoints.json` and the line `ready` come last. How it stops stands in `shutdown.rs`.
+
+use std::{collections::BTreeMap, io::Write, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use hw_event::{Clock, SystemClock, Timestamp};
+use hw_gate::{
+    Catalog, CatalogError, Gate, GateParts, GateSettings,
+    doors::{
+        http::{HttpSettings, router as ingest_router},
+        tcp::{TcpFormat, TcpSettings, serve as serve_tcp},
+    },
+};
+use hw_journal::{FileDisk, Journal, Log};
+use hw_lake::{Lake, LakeSettings};
+use hw_pipeline::{FollowerHandle, FollowerSettings, follow};
+use hw_query::{Runner, SqlSettings};
+use hw_schema::KvFields;
+use hw_vault::{FileKeyStore, HashKey, SealKeys, SystemEntropy};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    backend::{Backend, serve_http},
+    config::{self, CheckedConfig},
+    data_directory::{DataDirectory, InUse},
+    exit::Exit,
+    project::Project,
+    reading::{Opener, Tables},
+    shutdown, telemetry,
+};
+
+/// Bodies of requests that are held at once, before and while they are judged.
+const INFLIGHT_BYTES_MAX: usize = 192 << 20;
+/// Of the journal's budget, what is kept for the committer and for the journal's own frames: one part in eight.
+const RESERVE_PART: u64 = 8;
+const RESERVE_BYTES_MAX: u64 = 256 << 20;
+/// A trickle of rows waits this much longer for its commit than a busy table's: few, larger files (2 s → 60 s).
+const TRICKLE_FACTOR: u32 = 30;
+const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
+
+/// Runs until TERM or Ctrl-C.
+pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<ExitCode> {
+    let directory = match DataDirectory::open(&config.data) {
+        Ok(directory) => directory,
+        Err(error) if error.is::<InUse>() => {
+            eprintln!("error: {error}");
+            return Ok(Exit::Refused.into());
+        }
+        Err(error) => return Err(error),
+    };
+    let metrics = telemetry::start(&config.log)?;
+    raise_descriptor_limit();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+
+    let key_store = Arc::new(FileKeyStore::open(&directory.keys())?);
+    let hash_key = match &config.privacy.key_file {
+        Some(path) => HashKey::load_file(path).context("privacy.key_file")?,
+        None => HashKey::load_or_create(&*key_store, &SystemEntropy)?,
+    };
+    let seal_keys = Arc::new(SealKeys::new(key_store, Arc::new(SystemEntropy)));
+
+    let catalog = Arc::new(Catalog::open(Arc::new(open_disk(&directory.catalog())?))?);
+    if let Err(code) = declare(&catalog, &project)? {
+        return Ok(code);
+    }
+
+    let (journal, recovered) = {
+        let (disk, clock) = (open_disk(&directory.journal())?, clock.clone());
+        let settings = journal_settings(&config);
+        tokio::task::spawn_blocking(move || Journal::open(Arc::new(disk), clock, &SystemEntropy, settings))
+            .await??
+    };
+    for damage in &recovered.damage {
+        tracing::error!(file = %damage.file, start = damage.start, end = damage.end, reason = %damage.reason, "the journal is damaged");
+    }
+    tracing::info!(last = %recovered.last, epoch = recovered.boot_epoch, cut_bytes = recovered.cut_bytes, "the journal is open");
+
+    let registry = catalog.registry().clone();
+    let lake =
+        Lake::open(&directory.lake(), recovered.journal_id, registry.clone(), LakeSettings::default()).await?;
+    let follower = FollowerHandle::new();
+    let log: Arc<dyn Log> = Arc::new(journal.clone());
+    let following = tokio::spawn(follow(
+        log,
+        registry.clone(),
+        lake.sink(),
+        FollowerSettings {
+            commit_every: config.lake.commit_every,
+            commit_trickle: config.lake.commit_every * TRICKLE_FACTOR,
+            ..FollowerSettings::default()
+        },
+        follower.clone(),
+    ));
+
+    // Every address is bound before anyone is told of one.
+    let http = bind(config.http.listen.socket(), "http.listen").await?;
+    let http_address = http.local_addr()?;
+    let mut sensors = Vec::new();
+    let mut tcp_addresses = BTreeMap::new();
+    for (name, listener) in &config.tcp {
+        let bound = bind(listener.listen.socket(), &format!("tcp.{name}.listen")).await?;
+        tcp_addresses.insert(name.clone(), bound.local_addr()?.to_string());
+        sensors.push((bound, tcp_settings(name, listener, &config)));
+    }
+
+    let (gate, running) = Gate::start(
+        GateParts {
+            journal: journal.clone(),
+            catalog: catalog.clone(),
+            hash_key,
+            seal_keys: seal_keys.clone(),
+            clock: clock.clone(),
+            entropy: Arc::new(SystemEntropy),
+            settings: GateSettings {
+                event_bytes: config.limits.event.as_usize(),
+                depth: config.limits.depth.get(),
+                inflight_bytes: INFLIGHT_BYTES_MAX.max(config.limits.body.as_usize()),
+            },
+        },
+        recovered,
+    );
+
+    let stop = CancellationToken::new();
+    let connections = Arc::new(Semaphore::new(config.limits.connections.get()));
+    let runner = Runner::new(sql_settings(&config), Arc::new(Opener(seal_keys.clone())))?;
+    let backend = Arc::new(Backend {
+        tables: Tables { journal: journal.clone(), registry, lake: lake.clone() },
+        runner,
+        follower: follower.clone(),
+        metrics: metrics.clone(),
+        stop: stop.clone(),
+    });
+    let ingest = ingest_router(
+        gate.clone(),
+        HttpSettings {
+            body_bytes: config.limits.body.as_usize(),
+            request_time: config.limits.request_time,
+            ack: config.ack,
+        },
+    );
+    let mut doors = Vec::new();
+    doors.push(serve_http(http, http_address.port(), backend, ingest, connections.clone(), stop.clone()));
+    for (listener, settings) in sensors {
+        doors.push(tokio::spawn(serve_tcp(gate.clone(), listener, settings, connections.clone(), stop.clone())));
+    }
+    tokio::spawn(expire_payloads(seal_keys, clock, config.rejects.keep, stop.clone()));
+    tokio::spawn(keep_metrics(metrics, journal.clone(), lake, follower.clone(), stop.clone()));
+
+    let url = format!("http://{http_address}");
+    directory.write_endpoints(std::slice::from_ref(&url), &tcp_addresses)?;
+    tracing::info!(%url, tcp = ?tcp_addresses, data = %directory.path().display(), "ready");
+    say(&format!("ready {url} (data in {})\n", directory.path().display()));
+
+    let signal = shutdown::requested().await?;
+    tracing::info!(signal, "stopping");
+    let parts = shutdown::Parts { stop, doors, gate, running, follower, following, journal, directory };
+    tokio::select! {
+        result = parts.shut_down() => result?,
+        _ = shutdown::requested() => {
+            tracing::warn!("told to stop twice: not waiting");
+            return Ok(Exit::False.into());
+        }
+    }
+    tracing::info!("stopped");
+    Ok(Exit::Fine.into())
+}
+
+/// Whoever started us may have closed our output; that is no reason to stop.
+fn say(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush());
+}
+
+fn open_disk(path: &std::path::Path) -> anyhow::Result<FileDisk> {
+    FileDisk::open(path).with_context(|| format!("cannot open {}", path.display()))
+}
+
+/// Gives each declared stream its number and version; a change that may not be is told with its reasons.
+fn declare(catalog: &Catalog, project: &Project) -> anyhow::Result<Result<(), ExitCode>> {
+    let mut refused = false;
+    for stream in &project.streams {
+        match catalog.declare(&stream.name, stream.schema.clone()) {
+            Ok(_) => {}
+            Err(CatalogError::Change { faults, .. }) => {
+                refused = true;
+                eprintln!(
+                    "error: {}: stream {:?} has data of an older schema, which may not change like this",
+                    stream.path.display(),
+                    stream.name
+                );
+                for fault in faults {
+                    eprintln!("  {}: {}\n    {}", fault.pointer, fault.message, fault.hint);
+                }
+            }
+            Err(error @ CatalogError::SameTable { .. }) => {
+                refused = true;
+                eprintln!("error: {}: {error}\n  rename one of them", stream.path.display());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(if refused { Err(Exit::Usage.into()) } else { Ok(()) })
+}
+
+fn journal_settings(config: &CheckedConfig) -> hw_journal::Settings {
+    let budget_bytes = config.journal.budget.bytes();
+    hw_journal::Settings {
+        segment_bytes: config.journal.segment.bytes(),
+        budget_bytes,
+        reserve_bytes: (budget_bytes / RESERVE_PART).min(RESERVE_BYTES_MAX),
+        ..hw_journal::Settings::default()
+    }
+}
+
+fn sql_settings(config: &CheckedConfig) -> SqlSettings {
+    SqlSettings {
+        memory: config.sql.memory.as_usize(),
+        time: config.sql.time,
+        rows: config.sql.rows.get(),
+        text: config.sql.text.as_usize(),
+        depth: config.sql.depth.get(),
+    }
+}
+
+fn tcp_settings(name: &str, listener: &config::Tcp, config: &CheckedConfig) -> TcpSettings {
+    let format = match listener.format {
+        config::TcpFormat::Kv => TcpFormat::Kv {
+            ts_digits: listener.ts_digits.map(|digits| u8::try_from(digits.get()).unwrap_or(u8::MAX)),
+        },
+        config::TcpFormat::Ndjson => TcpFormat::Ndjson,
+    };
+    TcpSettings {
+        name: name.to_owned(),
+        stream: listener.stream.to_string(),
+        format,
+        fields: Arc::new(KvFields::new(listener.fields.0.clone())),
+        ack: listener.ack,
+        record_bytes_max: config.limits.event.as_usize(),
+    }
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{setting}: cannot listen on {address} (is another server running there? port 0 takes any free one)"))
+}
+
+/// As many descriptors as the system lets us have: each connection takes one.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}
+
+/// Destroys the keys of rejects whose time is over, at the start and every hour.
+async fn expire_payloads(
+    seal_keys: Arc<SealKeys>,
+    clock: Arc<dyn Clock>,
+    keep: Duration,
+    stop: CancellationToken,
+) {
+    let keep = i64::try_from(keep.as_micros()).unwrap_or(i64::MAX);
+    loop {
+        let first_kept = Timestamp(clock.now().0.saturating_sub(keep));
+        match seal_keys.expire(first_kept) {
+            Ok(0) => {}
+            Ok(keys) => tracing::info!(keys, "payloads of old rejects were made unreadable"),
+            Err(error) => tracing::error!(%error, "old sealing keys could not be destroyed"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EXPIRE_EVERY) => {}
+        }
+    }
+}
+
+/// Gauges of what changes without anyone's doing, once a second.
+async fn keep_metrics(
+    metrics: PrometheusHandle,
+    journal: Journal,
+    lake: Lake,
+    follower: FollowerHandle,
+    stop: CancellationToken,
+) {
+    loop {
+        let usage = journal.usage();
+        let status = follower.status();
+        metrics::gauge!("headwater_journal_used_bytes").set(usage.used_bytes as f64);
+        metrics::gauge!("headwater_journal_segments").set(usage.segments as f64);
+        metrics::gauge!("headwater_journal_failed").set(f64::from(u8::from(usage.failed.is_some())));
+        metrics::gauge!("headwater_journal_damaged_ranges").set(usage.damage.len() as f64);
+        metrics::gauge!("headwater_lake_lag_appends").set(status.lag() as f64);
+        metrics::gauge!("headwater_lake_pending_bytes").set(status.pending_bytes as f64);
+        metrics::gauge!("headwater_lake_commits").set(status.commits as f64);
+        metrics::gauge!("headwater_lake_faults").set(lake.faults().len() as f64);
+        metrics.run_upkeep();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}

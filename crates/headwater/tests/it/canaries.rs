@@ -1,0 +1,162 @@
+//! No clear text of a protected field ever touches a file: a thousand canaries, and a search of every byte.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+
+use crate::server::{Server, project};
+
+const SCHEMA: &str = r#"{
+  "type": "object",
+  "properties": {
+    "id": {"type": "integer"},
+    "email": {"type": "string", "x-privacy": "hash", "pattern": "@"},
+    "card": {"type": "string", "x-privacy": "drop", "maxLength": 60},
+    "person": {"type": "object", "properties": {
+      "name": {"type": "string", "x-privacy": "hash"},
+      "notes": {"type": "array", "items": {"type": "string", "x-privacy": "drop"}}
+    }},
+    "tags": {"type": "object", "additionalProperties": {"type": "string", "x-privacy": "hash"}}
+  },
+  "required": ["id"]
+}"#;
+
+/// Letters and digits that stand nowhere else.
+fn canary(n: usize) -> String {
+    format!("kanarienvogel{n:04}q{}z", (n * 7919) % 10_007)
+}
+
+/// Good and bad events; in each kind the canaries stand where they would hurt.
+fn event(n: usize) -> String {
+    let value = canary(n);
+    match n % 10 {
+        0 => format!(r#"{{"id":{n},"email":"{value}@x"}}"#),
+        1 => format!(r#"{{"id":{n},"card":"{value}"}}"#),
+        2 => format!(r#"{{"id":{n},"person":{{"name":"{value}","notes":["{value}"]}}}}"#),
+        3 => format!(r#"{{"id":{n},"tags":{{"a":"{value}"}}}}"#),
+        // Bad: the fault is in the protected field, before it, behind it, or in the JSON itself.
+        4 => format!(r#"{{"id":{n},"email":"{value}"}}"#),
+        5 => format!(r#"{{"id":"x","email":"{value}@x"}}"#),
+        6 => format!(r#"{{"email":"{value}@x","card":7,"id":{n}}}"#),
+        7 => format!(r#"{{"email":"{value}@x","id":{n}"#),
+        8 => format!(r#"{{"id":{n},"unknown-{value}":"{value}"}}"#),
+        _ => format!(r#"{{"id":{n},"card":"{value}{}"}}"#, "x".repeat(60)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_canaries_are_nowhere_on_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = "[lake]\ncommit_every = \"10ms\"\n[log]\nlevel = \"debug\"\n";
+    let project = project(directory.path(), &[("headwater.toml", config), ("schemas/person.json", SCHEMA)]);
+    let data = directory.path().join("data");
+    let server = Server::start(&project, &data);
+    for first in (0..1000).step_by(50) {
+        let body: String = (first..first + 50).map(|n| event(n) + "\n").collect();
+        let (status, receipt) = server.post("person", "application/x-ndjson", body).await;
+        assert_eq!(status, 200, "{receipt}");
+        assert!(!receipt.to_string().contains("kanarienvogel"), "{receipt}");
+    }
+    let undeclared: String = (0..10).map(|n| event(n) + "\n").collect();
+    assert_eq!(server.post("nobody.knows", "application/x-ndjson", undeclared).await.0, 404);
+    let (_, metrics) = server.get("/metrics").await;
+    assert!(!metrics.contains("kanarienvogel"));
+    assert!(server.number("SELECT count(*) FROM person").await >= 400);
+    let shown = server.sql("SELECT code, path, message FROM rejects").await;
+    assert!(!format!("{shown:?}").contains("kanarienvogel"), "{shown:?}");
+
+    // In full flow, after a kill, after a clean stop: each time every file.
+    search(&directory.path().join("data"), &server.data.with_extension("stderr"));
+    server.kill();
+    let server = Server::start(&project, &data);
+    search(&data, &data.with_extension("stderr"));
+    assert!(server.terminate().success());
+    let files = search(&data, &data.with_extension("stderr"));
+    assert!(files.iter().any(|file| file.extension().is_some_and(|end| end == "parquet")), "{files:?}");
+    planted_canaries_are_found(directory.path());
+}
+
+/// The needles: each canary's stem in the ways bytes are written. Base64 at its three alignments.
+fn needles() -> Vec<Vec<u8>> {
+    let stem = "kanarienvogel";
+    let mut needles = vec![stem.as_bytes().to_vec(), stem.chars().rev().collect::<String>().into_bytes()];
+    let hex: String = stem.bytes().map(|byte| format!("{byte:02x}")).collect();
+    needles.push(hex.to_uppercase().into_bytes());
+    needles.push(hex.into_bytes());
+    needles.push(stem.encode_utf16().flat_map(u16::to_le_bytes).collect());
+    for shift in 0..3 {
+        let encoded = STANDARD_NO_PAD.encode(&stem.as_bytes()[shift..]);
+        needles.push(encoded.as_bytes()[..encoded.len() - 2].to_vec());
+    }
+    needles
+}
+
+/// Looks through every file, as it is and inside what it compresses. Returns the files.
+fn search(data: &Path, log: &Path) -> Vec<PathBuf> {
+    let needles = needles();
+    let mut files = vec![log.to_owned()];
+    let mut directories = vec![data.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { directories.push(path) } else { files.push(path) }
+        }
+    }
+    for file in &files {
+        // A file may be removed while the server runs.
+        let Ok(bytes) = std::fs::read(file) else { continue };
+        let found = find(&bytes, &needles);
+        assert!(found.is_none(), "{}: {found:?}", file.display());
+        if file.extension().is_some_and(|end| end == "parquet") && !bytes.is_empty() {
+            let cells = parquet_cells(file);
+            let found = find(cells.as_bytes(), &needles);
+            assert!(found.is_none(), "{} (pages): {found:?}", file.display());
+        }
+    }
+    files
+}
+
+fn find(bytes: &[u8], needles: &[Vec<u8>]) -> Option<String> {
+    needles
+        .iter()
+        .find(|needle| bytes.windows(needle.len()).any(|window| window == needle.as_slice()))
+        .map(|needle| String::from_utf8_lossy(needle).into_owned())
+}
+
+/// Every cell and every footer entry of a Parquet file, as text.
+fn parquet_cells(path: &Path) -> String {
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    let mut file = std::fs::File::open(path).unwrap();
+    let mut magic = [0; 4];
+    file.read_exact(&mut magic).unwrap();
+    assert_eq!(&magic, b"PAR1", "{}", path.display());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path).unwrap()).unwrap();
+    let mut text = format!("{:?}", reader.metadata());
+    for batch in reader.build().unwrap() {
+        text.push_str(&format!("{:?}", batch.unwrap().columns()));
+    }
+    text
+}
+
+/// The search itself must be able to fail.
+fn planted_canaries_are_found(directory: &Path) {
+    let needles = needles();
+    let value = canary(1);
+    let utf16: Vec<u8> = value.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let planted = [
+        format!("abc{value}def").into_bytes(),
+        STANDARD_NO_PAD.encode(&value).into_bytes(),
+        STANDARD_NO_PAD.encode(format!("x{value}")).into_bytes(),
+        STANDARD_NO_PAD.encode(format!("xy{value}")).into_bytes(),
+        hex.into_bytes(),
+        utf16,
+    ];
+    for bytes in planted {
+        std::fs::write(directory.join("planted"), &bytes).unwrap();
+        assert!(find(&std::fs::read(directory.join("planted")).unwrap(), &needles).is_some(), "{bytes:?}");
+    }
+}

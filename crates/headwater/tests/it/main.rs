@@ -1,0 +1,16 @@
+//! The whole product, through its real binary: what a user would do, and what an enemy would.
+//! Each file is one promise. Nothing here knows the inside. `check` and `client` need no server of ours: the clients speak
+//! to a fake one there, which can misbehave as ours does not.
+
+mod bad_input;
+mod canaries;
+mod check;
+mod client;
+mod closed;
+mod crashes;
+mod fake;
+mod full_disk;
+mod idempotency;
+mod million;
+mod server;
+mod tables;
