@@ -150,7 +150,11 @@ impl Assembler {
 
     /// Steps: 1. each request against the dedupe state; 2. partitions and offsets; 3. one block of rows and one
     /// of rejects for each stream and schema; 4. records: keys, producers, tallies.
-    pub(crate) fn assemble(&mut self, requests: &[Judged], now: Timestamp) -> Result<Assembled, AssembleError> {
+    pub(crate) fn assemble(
+        &mut self,
+        requests: &[Judged],
+        now: Timestamp,
+    ) -> Result<Assembled, AssembleError> {
         // Time does not step back from append to append, whatever the machine's clock does.
         let now = now.max(self.last_received_at);
         self.last_received_at = now;
@@ -209,7 +213,12 @@ impl Assembler {
                 part.take(request, &placed);
             }
             reject_rows.entry(block_key).or_default().extend(placed.rejects.iter().map(
-                |&(reject, partition, offset)| RejectRow { partition, offset, request: request_index, reject },
+                |&(reject, partition, offset)| RejectRow {
+                    partition,
+                    offset,
+                    request: request_index,
+                    reject,
+                },
             ));
 
             let first_reject = request.rejects.len() - placed.rejects.len();
@@ -219,7 +228,11 @@ impl Assembler {
                 rejected,
                 duplicates: skipped as u64,
                 offsets: placed.ranges,
-                errors: kept_rejects.iter().take(RECEIPT_ERRORS_MAX).map(|reject| reject.error.clone()).collect(),
+                errors: kept_rejects
+                    .iter()
+                    .take(RECEIPT_ERRORS_MAX)
+                    .map(|reject| reject.error.clone())
+                    .collect(),
                 errors_left_out: kept_rejects.len().saturating_sub(RECEIPT_ERRORS_MAX) as u64,
             };
 

@@ -122,11 +122,10 @@ impl Catalog {
 
     fn check_table_name(&self, name: &StreamName) -> Result<(), CatalogError> {
         let table = name.sql_name();
-        let same = |other: &Arc<Stream>| other.declared && other.name != *name && other.name.sql_name() == table;
+        let same =
+            |other: &Arc<Stream>| other.declared && other.name != *name && other.name.sql_name() == table;
         match self.registry.all().into_iter().find(same) {
-            Some(other) => {
-                Err(CatalogError::SameTable { a: other.name.clone(), b: name.clone(), table })
-            }
+            Some(other) => Err(CatalogError::SameTable { a: other.name.clone(), b: name.clone(), table }),
             None => Ok(()),
         }
     }
@@ -219,8 +218,7 @@ mod tests {
     use super::*;
 
     const V1: &str = r#"{"type":"object","properties":{"id":{"type":"integer"}},"required":["id"]}"#;
-    const V2: &str =
-        r#"{"type":"object","properties":{"id":{"type":"integer"},"note":{"type":"string"}},"required":["id"]}"#;
+    const V2: &str = r#"{"type":"object","properties":{"id":{"type":"integer"},"note":{"type":"string"}},"required":["id"]}"#;
     const NARROW: &str = r#"{"type":"object","properties":{"id":{"type":"string"}},"required":["id"]}"#;
 
     fn schema(text: &str) -> Arc<Schema> {
@@ -249,7 +247,11 @@ mod tests {
         assert_eq!((stream.id, stream.versions.len(), stream.declared), (StreamId(1), 2, true));
         let nobody = again.registry().by_name("nobody").unwrap();
         assert_eq!((nobody.id, nobody.declared), (StreamId(3), false));
-        assert_eq!(again.declare(&name("nobody"), schema(V1)).unwrap().id, StreamId(3), "declared later, same number");
+        assert_eq!(
+            again.declare(&name("nobody"), schema(V1)).unwrap().id,
+            StreamId(3),
+            "declared later, same number"
+        );
     }
 
     #[test]

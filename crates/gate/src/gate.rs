@@ -31,6 +31,8 @@ use crate::{
 const QUEUE_MAX: usize = 8192;
 /// A body up to this size is judged where it arrived; a larger one on a thread of its own, so that others are served.
 const JUDGE_INLINE_BYTES_MAX: usize = 128 * 1024;
+/// Cells (events times columns) of one request: an event can be two bytes long and take a row of the widest schema.
+const CELLS_PER_REQUEST_MAX: usize = 32 * 1024 * 1024;
 /// Decoders kept warm for each schema.
 const DECODERS_KEPT_MAX: usize = 4;
 /// Schemas with warm decoders.
@@ -160,6 +162,10 @@ impl Gate {
             return Err(Refusal::Empty);
         }
         let stream = self.resolve(&submission.stream)?;
+        let columns = stream.current().map_or(1, |(_, schema)| schema.table_columns().fields().len());
+        if submission.events.len().saturating_mul(columns) > CELLS_PER_REQUEST_MAX {
+            return Err(Refusal::TooManyEvents { events_max: CELLS_PER_REQUEST_MAX / columns });
+        }
         let undeclared = !stream.declared;
         let (answer, answered) = oneshot::channel();
         let queued = if submission.body.len() <= JUDGE_INLINE_BYTES_MAX {
@@ -197,8 +203,9 @@ impl Gate {
         if let Some(stream) = self.inner.registry.by_name(name) {
             return Ok(stream);
         }
-        let name: StreamName =
-            name.parse().map_err(|error: hw_event::InvalidStreamName| Refusal::BadName(error.name, error.reason))?;
+        let name: StreamName = name
+            .parse()
+            .map_err(|error: hw_event::InvalidStreamName| Refusal::BadName(error.name, error.reason))?;
         match self.inner.parts.catalog.note_undeclared(&name) {
             Ok(Some(stream)) => Ok(stream),
             Ok(None) => Err(Refusal::UndeclaredFull),
@@ -216,8 +223,19 @@ impl Inner {
         stream: Arc<Stream>,
         answer: oneshot::Sender<crate::sequencer::Answer>,
     ) -> Result<Queued, Refusal> {
-        let Submission { door, principal, request_id, body, framing, events, identity, ack, may_refuse, permit, .. } =
-            submission;
+        let Submission {
+            door,
+            principal,
+            request_id,
+            body,
+            framing,
+            events,
+            identity,
+            ack,
+            may_refuse,
+            permit,
+            ..
+        } = submission;
         let schema = stream.current().map(|(number, schema)| (number, schema.clone()));
         let mut refuses = false;
         let mut rows = None;
@@ -242,7 +260,8 @@ impl Inner {
                 self.keep_decoder(stream.id, *number, decoder);
                 let rejected = std::mem::take(&mut applied.rejects);
                 if applied.extra_dropped > 0 {
-                    metrics::counter!("headwater_extra_properties_dropped_total").increment(applied.extra_dropped);
+                    metrics::counter!("headwater_extra_properties_dropped_total")
+                        .increment(applied.extra_dropped);
                 }
                 rows = Some(applied);
                 rejected

@@ -140,7 +140,11 @@ mod tests {
     #[test]
     fn repeats_gaps_and_old_epochs_are_told_apart() {
         let mut producers = Producers::default();
-        assert_eq!(producers.judge(STREAM, &sequence(0, 5), 10), Ok(0), "an unknown producer starts anywhere");
+        assert_eq!(
+            producers.judge(STREAM, &sequence(0, 5), 10),
+            Ok(0),
+            "an unknown producer starts anywhere"
+        );
         producers.advance(STREAM, &sequence(0, 5), 10, Timestamp(0));
         assert_eq!(producers.judge(STREAM, &sequence(0, 15), 3), Ok(0));
         assert_eq!(producers.judge(STREAM, &sequence(0, 5), 10), Ok(10));

@@ -112,6 +112,8 @@ pub enum Refusal {
     BadName(String, &'static str),
     #[error("the body holds no event")]
     Empty,
+    #[error("a request for this stream may hold at most {events_max} events")]
+    TooManyEvents { events_max: usize },
     #[error("the server holds as many unfinished requests as it may")]
     Busy,
     #[error("{0}")]

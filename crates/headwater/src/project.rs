@@ -215,10 +215,11 @@ fn check_uses(
             faults.push(Fault::error(used.place.clone(), message).hint(hint));
         }
         if used.section.starts_with("directory.") {
-            let message = format!("[{}]: directories are not read yet", used.section);
+            // Not a warning: whoever declares one relies on its files being read.
+            let message = format!("[{}]: directories are not built yet", used.section);
             faults.push(
-                Fault::warning(used.place.clone(), message)
-                    .hint("send the files: headwater send STREAM FILE"),
+                Fault::error(used.place.clone(), message)
+                    .hint("take the section out, and send the files: headwater send STREAM FILE"),
             );
         }
     }

@@ -12,7 +12,10 @@ use hw_event::Seq;
 use hw_journal::{Journal, Log, ReadError};
 use hw_lake::{Bounds, Lake, LakeFile, Table, TableSnapshot};
 use hw_pipeline::hot::{Hot, HotTail};
-use hw_query::{Cut, CutFile, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Range, TableCut, TableKind, streams_schema};
+use hw_query::{
+    Cut, CutFile, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Range, TableCut, TableKind,
+    streams_schema,
+};
 use hw_schema::{Mode, Registry, Stream, rows};
 use hw_vault::SealKeys;
 
@@ -103,7 +106,8 @@ impl Tables {
             kind: source.kind,
             columns: source.columns,
             lake_root: self.lake.root().to_owned(),
-            files: snapshot.map_or_else(Vec::new, |snapshot| snapshot.files.iter().map(|file| cut_file(file)).collect()),
+            files: snapshot
+                .map_or_else(Vec::new, |snapshot| snapshot.files.iter().map(|file| cut_file(file)).collect()),
             hot,
         })
     }
@@ -140,7 +144,9 @@ impl Tables {
                 all.iter().map(|row| row.3.map_or(0, |snapshot| snapshot.bytes.cast_signed())),
             )),
             Arc::new(Int64Array::from_iter(all.iter().map(|row| row.3.map(|snapshot| snapshot.version)))),
-            Arc::new(Int64Array::from_iter_values(all.iter().map(|row| i64::try_from(row.4).unwrap_or(i64::MAX)))),
+            Arc::new(Int64Array::from_iter_values(
+                all.iter().map(|row| i64::try_from(row.4).unwrap_or(i64::MAX)),
+            )),
             text(all.iter().map(|row| row.3.map(|snapshot| snapshot.location.clone())).collect()),
         ];
         Ok(RecordBatch::try_new(streams_schema(), columns)?)

@@ -13,7 +13,7 @@ const SECONDS: [f64; 14] =
 const COUNTS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1000.0];
 
 pub fn start(settings: &Log) -> anyhow::Result<PrometheusHandle> {
-    let filter = EnvFilter::try_new(settings.level.to_string()).context("log.level")?;
+    let filter = EnvFilter::try_new(&settings.level.0).context("log.level")?;
     let registry = tracing_subscriber::registry().with(filter);
     match settings.format {
         LogFormat::Json => {

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, io::Write, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use hw_event::{Clock, SystemClock, Timestamp};
+use hw_event::{Clock, Seq, SystemClock, Timestamp};
 use hw_gate::{
     Catalog, CatalogError, Gate, GateParts, GateSettings,
     doors::{
@@ -14,10 +14,10 @@ use hw_gate::{
     },
 };
 use hw_journal::{FileDisk, Journal, Log};
-use hw_lake::{Lake, LakeSettings};
+use hw_lake::{Lake, LakeSettings, Table};
 use hw_pipeline::{FollowerHandle, FollowerSettings, follow};
 use hw_query::{Runner, SqlSettings};
-use hw_schema::KvFields;
+use hw_schema::{KvFields, Registry};
 use hw_vault::{FileKeyStore, HashKey, SealKeys, SystemEntropy};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -80,8 +80,9 @@ pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<Exit
     tracing::info!(last = %recovered.last, epoch = recovered.boot_epoch, cut_bytes = recovered.cut_bytes, "the journal is open");
 
     let registry = catalog.registry().clone();
-    let lake =
-        Lake::open(&directory.lake(), recovered.journal_id, registry.clone(), LakeSettings::default()).await?;
+    let lake_settings = LakeSettings { hash_key_id: Some(hash_key.id().into()), ..LakeSettings::default() };
+    let lake = Lake::open(&directory.lake(), recovered.journal_id, registry.clone(), lake_settings).await?;
+    check_ahead(&lake, &registry, recovered.last)?;
     let follower = FollowerHandle::new();
     let log: Arc<dyn Log> = Arc::new(journal.clone());
     let following = tokio::spawn(follow(
@@ -145,7 +146,13 @@ pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<Exit
     let mut doors = Vec::new();
     doors.push(serve_http(http, http_address.port(), backend, ingest, connections.clone(), stop.clone()));
     for (listener, settings) in sensors {
-        doors.push(tokio::spawn(serve_tcp(gate.clone(), listener, settings, connections.clone(), stop.clone())));
+        doors.push(tokio::spawn(serve_tcp(
+            gate.clone(),
+            listener,
+            settings,
+            connections.clone(),
+            stop.clone(),
+        )));
     }
     tokio::spawn(expire_payloads(seal_keys, clock, config.rejects.keep, stop.clone()));
     tokio::spawn(keep_metrics(metrics, journal.clone(), lake, follower.clone(), stop.clone()));
@@ -206,6 +213,26 @@ fn declare(catalog: &Catalog, project: &Project) -> anyhow::Result<Result<(), Ex
     Ok(if refused { Err(Exit::Usage.into()) } else { Ok(()) })
 }
 
+/// The lake never holds what the journal does not: if it does, the journal is older than the lake (restored from a
+/// backup, or its newest file is gone), and going on would give numbers and offsets a second time.
+fn check_ahead(lake: &Lake, registry: &Registry, last: Seq) -> anyhow::Result<()> {
+    let streams =
+        registry.all().into_iter().map(|stream| (Table::Stream(stream.id), stream.name.to_string()));
+    let system = [(Table::Rejects, "rejects".to_owned()), (Table::Ledger, "ledger".to_owned())];
+    for (table, name) in streams.chain(system) {
+        if let Some(snapshot) = lake.table(table)
+            && snapshot.seq > last
+        {
+            anyhow::bail!(
+                "the journal ends at append {last}, but the table {name} holds append {}\n  \
+                 journal/ and lake/ are not of the same moment: restore both from one backup",
+                snapshot.seq
+            );
+        }
+    }
+    Ok(())
+}
+
 fn journal_settings(config: &CheckedConfig) -> hw_journal::Settings {
     let budget_bytes = config.journal.budget.bytes();
     hw_journal::Settings {
@@ -253,7 +280,8 @@ async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener>
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use deltalake::{
     DeltaTable, DeltaTableError,
     checkpoints::create_checkpoint,
@@ -17,7 +17,7 @@ use deltalake::{
     logstore::{CommitOrBytes, LogStoreRef, StorageConfig, logstore_with},
 };
 use hw_event::{SchemaNumber, Seq, StreamId, Timestamp};
-use hw_schema::{Registry, rows};
+use hw_schema::{PRIVACY_METADATA, Privacy, Registry, rows};
 use serde_json::json;
 use tokio::task::spawn_blocking;
 use url::Url;
@@ -34,6 +34,8 @@ use crate::{
 
 const FILE_CRC32C: &str = "headwater.crc32c";
 const FILE_SCHEMA: &str = "headwater.schema";
+/// In the metadata of a column of digests: which key they were made with.
+const HASH_KEY_METADATA: &str = "headwater.hash_key";
 /// In the table's configuration: whose table this is, and with which schema's columns.
 const TABLE_STREAM: &str = "headwater.stream_id";
 const TABLE_SCHEMA: &str = "headwater.schema";
@@ -48,9 +50,16 @@ pub(crate) struct DeltaHome {
     /// The table's name, and its directory's.
     pub name: String,
     pub directory: PathBuf,
+    identity: Identity,
+    log_store: LogStoreRef,
+}
+
+/// Who writes, and with which key.
+#[derive(Clone)]
+pub(crate) struct Identity {
     /// Whose positions the commits carry.
     pub app_id: Arc<str>,
-    log_store: LogStoreRef,
+    pub hash_key_id: Option<Arc<str>>,
 }
 
 /// A table as its log has it.
@@ -76,7 +85,7 @@ impl DeltaHome {
         table: Table,
         name: &str,
         directory: PathBuf,
-        app_id: Arc<str>,
+        identity: Identity,
         store: &SyncingStore,
     ) -> Result<DeltaHome, LakeError> {
         let delta_error =
@@ -86,7 +95,7 @@ impl DeltaHome {
         })?;
         let log_store =
             logstore_with(Arc::new(store.clone()), &url, StorageConfig::default()).map_err(delta_error)?;
-        Ok(DeltaHome { table, name: name.to_owned(), directory, app_id, log_store })
+        Ok(DeltaHome { table, name: name.to_owned(), directory, identity, log_store })
     }
 
     fn delta_error(&self, source: DeltaTableError) -> LakeError {
@@ -128,10 +137,10 @@ impl DeltaHome {
         snapshot: &deltalake::kernel::EagerSnapshot,
     ) -> Result<Seq, LakeError> {
         // The newest commit is nearly always ours; only another writer's makes the log be searched.
-        let position = match tip.position(&self.app_id) {
+        let position = match tip.position(&self.identity.app_id) {
             Some(position) => Some(position),
             None => snapshot
-                .transaction_version(&*self.log_store, &self.app_id)
+                .transaction_version(&*self.log_store, &self.identity.app_id)
                 .await
                 .map_err(|source| self.delta_error(source))?,
         };
@@ -290,7 +299,7 @@ impl DeltaHome {
             actions.push(Action::Add(add));
         }
         actions.push(Action::Txn(Transaction::new_with_last_update(
-            &self.app_id,
+            &self.identity.app_id,
             i64::try_from(addition.through.0).unwrap_or(i64::MAX),
             Some(millis),
         )));
@@ -343,9 +352,28 @@ impl DeltaHome {
     }
 
     fn delta_columns(&self, columns: &SchemaRef) -> Result<StructType, LakeError> {
-        columns.as_ref().try_into_kernel().map_err(|error: arrow::error::ArrowError| {
+        let named = columns.fields().iter().map(|column| self.with_key_id(column)).collect::<Fields>();
+        (&Schema::new(named)).try_into_kernel().map_err(|error: arrow::error::ArrowError| {
             self.delta_error(DeltaTableError::Arrow { source: error })
         })
+    }
+
+    /// The column, and all within it, with the id of the key wherever values are digests.
+    fn with_key_id(&self, column: &Arc<Field>) -> Arc<Field> {
+        let Some(id) = &self.identity.hash_key_id else { return column.clone() };
+        let within = |columns: &Fields| columns.iter().map(|column| self.with_key_id(column)).collect();
+        let data_type = match column.data_type() {
+            DataType::Struct(columns) => DataType::Struct(within(columns)),
+            DataType::List(element) => DataType::List(self.with_key_id(element)),
+            DataType::Map(entries, sorted) => DataType::Map(self.with_key_id(entries), *sorted),
+            other => other.clone(),
+        };
+        let mut metadata = column.metadata().clone();
+        if metadata.get(PRIVACY_METADATA).is_some_and(|privacy| privacy == Privacy::Hash.as_str()) {
+            metadata.insert(HASH_KEY_METADATA.to_owned(), id.to_string());
+        }
+        let named = Field::new(column.name(), data_type, column.is_nullable());
+        Arc::new(named.with_metadata(metadata))
     }
 
     /// Writes a checkpoint of the newest version, so that the next open reads a few commits and not all.

@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     LakeError, LakeSink, Table, TableSnapshot,
-    delta::{Committed, DeltaHome},
+    delta::{Committed, DeltaHome, Identity},
     log_files::remove_orphans,
     store::{OsSyncs, SyncingStore, Syncs, create_directories},
 };
@@ -25,6 +25,8 @@ pub(crate) const TABLES_IN_FLIGHT: usize = 8;
 
 #[derive(Clone)]
 pub struct LakeSettings {
+    /// Names the key of hashed columns in their metadata, so that digests of two keys can be told apart.
+    pub hash_key_id: Option<Arc<str>>,
     pub clock: Arc<dyn Clock>,
     /// Rows in memory of all tables that cannot commit, together. Beyond it they let go of what comes, and
     /// have it delivered again when they are well.
@@ -35,7 +37,12 @@ pub struct LakeSettings {
 
 impl Default for LakeSettings {
     fn default() -> LakeSettings {
-        LakeSettings { clock: Arc::new(SystemClock), stuck_bytes_max: 64 << 20, checkpoint_every: 50 }
+        LakeSettings {
+            hash_key_id: None,
+            clock: Arc::new(SystemClock),
+            stuck_bytes_max: 64 << 20,
+            checkpoint_every: 50,
+        }
     }
 }
 
@@ -141,7 +148,9 @@ impl Lake {
 
 impl Shared {
     pub(crate) fn home(&self, table: Table, name: &str) -> Result<DeltaHome, LakeError> {
-        DeltaHome::new(table, name, self.root.join(name), self.app_id.clone(), &self.store)
+        let identity =
+            Identity { app_id: self.app_id.clone(), hash_key_id: self.settings.hash_key_id.clone() };
+        DeltaHome::new(table, name, self.root.join(name), identity, &self.store)
     }
 
     async fn open_table(&self, table: Table, name: String) -> Result<(), LakeError> {

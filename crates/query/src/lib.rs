@@ -1,1 +1,24 @@
-//! placeholder
+//! SQL over one cut of the data: a statement, who asks, and the tables they see go in; a bounded Arrow stream comes out.
+//! Always: a statement reads the cut's tables and nothing else (no file, no socket, no setting), and every
+//! statement is bounded in text, depth, memory, time and rows. Does not know sockets, HTTP, Delta or the journal;
+//! nothing above this crate holds a session of the engine.
+
+mod answer;
+mod catalog;
+mod cut;
+mod error;
+mod functions;
+mod hot;
+mod prune;
+pub mod render;
+mod runner;
+mod statement;
+mod system;
+mod table;
+
+pub use answer::Answer;
+pub use cut::{
+    Cut, CutFile, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Range, TableCut, TableKind, streams_schema,
+};
+pub use error::QueryError;
+pub use runner::{Runner, SqlSettings};

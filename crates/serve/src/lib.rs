@@ -1,1 +1,64 @@
-//! placeholder
+//! The doors out: what is read over HTTP, the guard in front of everything, and the listener that carries it.
+//! Always: a browser's page is a stranger even on loopback; every answer that is no data is a problem document with a
+//! code and a hint; nothing is computed here, the runner and the backend do that. Does not know the ingest door:
+//! the binary merges its routes with these.
+
+mod accept;
+mod backend;
+mod events;
+mod guard;
+mod health;
+mod links;
+mod listen;
+mod openapi;
+mod problem;
+mod sql;
+mod streams;
+mod wire;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use http::StatusCode;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use backend::{Backend, CutFailed};
+pub use guard::Guard;
+pub use listen::{ListenSettings, listen, listen_with};
+pub use problem::Problem;
+
+/// The routes of reading. Put the guard around the whole router, after all routes are merged.
+pub fn router(backend: Arc<dyn Backend>) -> Router {
+    let reads = sql::Reads::new(backend);
+    Router::new()
+        .route("/", get(links::links))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::openapi))
+        .route("/v1/sql", post(sql::sql))
+        .route("/v1/ledger", get(streams::ledger))
+        .route("/v1/streams", get(streams::streams))
+        .route("/v1/streams/{stream}", get(streams::stream))
+        .route("/v1/streams/{stream}/events", get(events::events))
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(reads)
+        .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(problem::panicked())))
+}
+
+/// For paths that no door has.
+pub async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path", "see /openapi.json for the paths there are")
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this path does not take this method",
+        "see /openapi.json for the methods of each path",
+    )
+}

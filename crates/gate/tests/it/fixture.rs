@@ -148,8 +148,7 @@ impl House {
             for record in append.append.records.iter().filter(|record| record.kind == RecordKind::Tally) {
                 let tally = hw_event::Tally::from_bytes(&record.value).unwrap();
                 assert!(tally.balances(), "{tally:?}");
-                let counts =
-                    [tally.received, tally.stored, tally.rejected, tally.duplicates, tally.refused];
+                let counts = [tally.received, tally.stored, tally.rejected, tally.duplicates, tally.refused];
                 sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
             }
         }

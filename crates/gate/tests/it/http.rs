@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use hw_event::Ack;
-use hw_gate::doors::http::{HttpSettings, router};
 use http::Request;
 use http_body_util::BodyExt;
+use hw_event::Ack;
+use hw_gate::doors::http::{HttpSettings, router};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 

@@ -24,7 +24,11 @@ async fn a_request_keeps_its_order_and_gets_dense_offsets() {
         let of: Vec<_> = stored.iter().filter(|row| row.0 == partition).collect();
         assert!(of.is_sorted_by(|a, b| a.1 < b.1 && a.2 < b.2), "partition {partition}: {of:?}");
     }
-    let rejected: Vec<_> = events.iter().filter(|event| event.contains(":\"")).filter(|event| event.starts_with(r#"{"id":""#)).collect();
+    let rejected: Vec<_> = events
+        .iter()
+        .filter(|event| event.contains(":\""))
+        .filter(|event| event.starts_with(r#"{"id":""#))
+        .collect();
     assert_eq!(house.rejected(), rejected.iter().map(|event| event.as_bytes().to_vec()).collect::<Vec<_>>());
     assert_eq!(house.ledger(), [200, 172, 28, 0, 0]);
     house.close().await;
@@ -60,7 +64,8 @@ async fn a_key_counts_once_also_at_once_and_after_a_restart() {
     let world = World::new();
     let house = world.open();
     let events = [r#"{"id":1,"who":"a"}"#, r#"{"id":"x","who":"a"}"#];
-    let both = futures::future::join_all((0..5).map(|_| house.gate.submit(with_key("reading", "k", &events)))).await;
+    let both =
+        futures::future::join_all((0..5).map(|_| house.gate.submit(with_key("reading", "k", &events)))).await;
     let receipts: Vec<_> = both.into_iter().map(Result::unwrap).collect();
     assert_eq!(receipts.iter().map(|receipt| receipt.accepted).sum::<u64>(), 1);
     assert_eq!(receipts.iter().map(|receipt| receipt.duplicates).sum::<u64>(), 8);
@@ -89,8 +94,12 @@ async fn a_producers_overlap_is_stored_once() {
         let gate = house.gate.clone();
         async move { gate.submit(request).await }
     };
-    let (a, b, c, bad) =
-        (r#"{"id":0,"who":"a"}"#, r#"{"id":1,"who":"a"}"#, r#"{"id":2,"who":"a"}"#, r#"{"id":"3","who":"a"}"#);
+    let (a, b, c, bad) = (
+        r#"{"id":0,"who":"a"}"#,
+        r#"{"id":1,"who":"a"}"#,
+        r#"{"id":2,"who":"a"}"#,
+        r#"{"id":"3","who":"a"}"#,
+    );
     assert_eq!(send(&house, 0, &[a, b]).await.unwrap().accepted, 2);
     let overlap = send(&house, 1, &[b, c, bad]).await.unwrap();
     assert_eq!((overlap.accepted, overlap.rejected, overlap.duplicates), (1, 1, 1));

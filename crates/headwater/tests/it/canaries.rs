@@ -17,7 +17,7 @@ const SCHEMA: &str = r#"{
     "card": {"type": "string", "x-privacy": "drop", "maxLength": 60},
     "person": {"type": "object", "properties": {
       "name": {"type": "string", "x-privacy": "hash"},
-      "notes": {"type": "array", "items": {"type": "string", "x-privacy": "drop"}}
+      "notes": {"type": "array", "items": {"type": "string", "x-privacy": "hash"}}
     }},
     "tags": {"type": "object", "additionalProperties": {"type": "string", "x-privacy": "hash"}}
   },
@@ -75,6 +75,8 @@ async fn a_thousand_canaries_are_nowhere_on_disk() {
     search(&data, &data.with_extension("stderr"));
     assert!(server.terminate().success());
     let files = search(&data, &data.with_extension("stderr"));
+    let log = std::fs::read_to_string(data.join("lake/person/_delta_log/00000000000000000000.json")).unwrap();
+    assert!(log.contains("headwater.hash_key"), "which key the digests were made with: {log}");
     assert!(files.iter().any(|file| file.extension().is_some_and(|end| end == "parquet")), "{files:?}");
     planted_canaries_are_found(directory.path());
 }

@@ -27,7 +27,9 @@ async fn strangers_are_refused() {
     let project = project(directory.path(), &[("schemas/reading.json", SCHEMA)]);
     let server = Server::start(&project, &directory.path().join("data"));
     let url = format!("{}/v1/streams/reading/events", server.http);
-    for (name, value) in [("origin", "https://evil.example"), ("host", "evil.example"), ("host", "127.0.0.1.evil.example")] {
+    for (name, value) in
+        [("origin", "https://evil.example"), ("host", "evil.example"), ("host", "127.0.0.1.evil.example")]
+    {
         let request = server.client().post(&url).header(name, value).body("{\"id\":1}");
         let response = request.send().await.unwrap();
         assert_eq!(response.status().as_u16(), 403, "{name}: {value}");

@@ -185,7 +185,13 @@ impl Lives {
         let doubled: Vec<_> = stored.iter().filter(|(_, count)| **count > 1).collect();
         assert!(doubled.is_empty(), "doubled: {doubled:?}");
         let missing: Vec<_> = known.iter().filter(|(id, good)| **good && !stored.contains_key(id)).collect();
-        assert!(missing.is_empty(), "{} of {} acknowledged are missing: {:?}", missing.len(), known.len(), &missing[..missing.len().min(5)]);
+        assert!(
+            missing.is_empty(),
+            "{} of {} acknowledged are missing: {:?}",
+            missing.len(),
+            known.len(),
+            &missing[..missing.len().min(5)]
+        );
         let mut rejected: HashMap<String, u64> = HashMap::new();
         for row in server.sql("SELECT payload_sha256 FROM rejects").await {
             *rejected.entry(row[0].as_str().unwrap().to_owned()).or_default() += 1;
@@ -193,8 +199,8 @@ impl Lives {
         assert!(rejected.values().all(|&count| count == 1), "a reject counts twice");
         let bad = known.values().filter(|good| !**good).count() as i64;
         assert!(rejected.len() as i64 >= bad, "{} rejects, {bad} acknowledged", rejected.len());
-        let ledger = "SELECT CAST(sum(stored) AS BIGINT), CAST(sum(rejected) AS BIGINT), \
-                      CAST(sum(received - stored - rejected - duplicates) AS BIGINT) FROM ledger";
+        let ledger = "SELECT coalesce(sum(stored), 0), coalesce(sum(rejected), 0), \
+                      coalesce(sum(received - stored - rejected - duplicates), 0) FROM ledger";
         let total: u64 = stored.values().sum();
         assert_eq!(
             server.sql(ledger).await,
@@ -268,7 +274,10 @@ impl Disk {
         let script = "import fcntl,os,struct,sys\n\
                       d=os.open(sys.argv[1],os.O_RDONLY)\n\
                       fcntl.ioctl(d,0x8004587D,struct.pack('I',int(sys.argv[2])))";
-        assert!(run("python3", &["-c", script, self.mount.to_str().unwrap(), &flag.to_string()]), "no shutdown ioctl");
+        assert!(
+            run("python3", &["-c", script, self.mount.to_str().unwrap(), &flag.to_string()]),
+            "no shutdown ioctl"
+        );
     }
 
     fn unmount(&self) {

@@ -33,8 +33,8 @@ async fn a_retry_after_a_restart_stores_nothing() {
     assert!(server.terminate().success());
     let server = Server::start(&project, &data);
     check(&server).await;
-    let balance = "SELECT CAST(sum(received) AS BIGINT), CAST(sum(stored) AS BIGINT), CAST(sum(rejected) AS BIGINT), \
-                   CAST(sum(duplicates) AS BIGINT) FROM ledger";
+    let balance = "SELECT sum(received), sum(stored), sum(rejected), \
+                   sum(duplicates) FROM ledger";
     assert_eq!(server.sql(balance).await, [[json!(12), json!(2), json!(1), json!(9)]]);
 }
 
@@ -45,8 +45,7 @@ async fn a_numbered_producer_is_deduplicated_and_fenced() {
     let data = directory.path().join("data");
     let server = Server::start(&project, &data);
     let send = async |server: &Server, epoch: &str, sequence: &str, body: &'static str| {
-        let headers =
-            [("producer-id", "engine"), ("producer-epoch", epoch), ("producer-sequence", sequence)];
+        let headers = [("producer-id", "engine"), ("producer-epoch", epoch), ("producer-sequence", sequence)];
         server.post_with("reading", &headers, body).await
     };
     let (status, _) = send(&server, "0", "0", r#"{"id":0} {"id":1} {"id":2}"#).await;

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io::Write, net::TcpStream};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::server::{Server, project};
 
@@ -136,25 +136,27 @@ async fn a_million_events_are_accounted_for() {
         .await;
     let half = received / 2;
     let (good, bad) = ((PRODUCERS * good_per_producer) as i64, (PRODUCERS * bad_per_producer) as i64);
-    assert_eq!(
-        ledger,
-        [
-            vec!["http".into(), half.into(), good.into(), bad.into(), 0.into()],
-            vec!["tcp.sensors".into(), half.into(), good.into(), bad.into(), 0.into()],
-        ]
-    );
+    assert_eq!(json!(ledger), json!([["http", half, good, bad, 0], ["tcp.sensors", half, good, bad, 0]]));
     assert_eq!(server.number("SELECT count(*) FROM reading").await, 2 * good);
     assert_eq!(server.number("SELECT count(*) FROM rejects").await, 2 * bad);
 
     // Offsets: each given once, none missing.
     let offsets = "SELECT _partition AS p, _offset AS o FROM reading UNION ALL SELECT partition, \"offset\" FROM rejects";
-    assert_eq!(server.number(&format!("SELECT count(*) FROM (SELECT DISTINCT p, o FROM ({offsets}))")).await, received);
-    let dense = format!("SELECT CAST(sum(m) AS BIGINT) FROM (SELECT max(o) + 1 AS m FROM ({offsets}) GROUP BY p)");
+    assert_eq!(
+        server.number(&format!("SELECT count(*) FROM (SELECT DISTINCT p, o FROM ({offsets}))")).await,
+        received
+    );
+    let dense =
+        format!("SELECT sum(m) FROM (SELECT max(o) + 1 AS m FROM ({offsets}) GROUP BY p)");
     assert_eq!(server.number(&dense).await, received);
-    assert_eq!(server.number("SELECT count(DISTINCT _partition) FROM reading").await, 100.min(PRODUCERS as i64 * 100));
+    assert_eq!(
+        server.number("SELECT count(DISTINCT _partition) FROM reading").await,
+        100.min(PRODUCERS as i64 * 100)
+    );
 
     // Order per key: one partition a key, and n grows with the offset.
-    let spread = "SELECT max(c) FROM (SELECT count(DISTINCT _partition) AS c FROM reading GROUP BY site, unit)";
+    let spread =
+        "SELECT max(c) FROM (SELECT count(DISTINCT _partition) AS c FROM reading GROUP BY site, unit)";
     assert_eq!(server.number(spread).await, 1);
     let disorder = "SELECT count(*) FROM (SELECT n - lag(n) OVER (PARTITION BY site, unit ORDER BY _offset) AS step \
                     FROM reading) WHERE step <= 0";
@@ -165,7 +167,9 @@ async fn a_million_events_are_accounted_for() {
     assert_eq!(rows.len() as i64, 2 * bad);
     for row in rows {
         let bytes = STANDARD.decode(row[0].as_str().unwrap()).unwrap();
-        let left = sent_bad.get_mut(&bytes).unwrap_or_else(|| panic!("nobody sent {}", String::from_utf8_lossy(&bytes)));
+        let left = sent_bad
+            .get_mut(&bytes)
+            .unwrap_or_else(|| panic!("nobody sent {}", String::from_utf8_lossy(&bytes)));
         *left -= 1;
     }
     assert!(sent_bad.values().all(|&left| left == 0), "a reject is missing");
@@ -176,5 +180,5 @@ async fn a_million_events_are_accounted_for() {
     let server = Server::start(&project, &data);
     assert_eq!(server.number("SELECT count(*) FROM reading").await, 2 * good);
     assert_eq!(server.number("SELECT count(*) FROM rejects").await, 2 * bad);
-    assert_eq!(server.number("SELECT CAST(sum(received) AS BIGINT) FROM ledger").await, received);
+    assert_eq!(server.number("SELECT sum(received) FROM ledger").await, received);
 }

@@ -92,7 +92,12 @@ impl Server {
         endpoints["tcp"][name].as_str().unwrap().to_owned()
     }
 
-    pub async fn post(&self, stream: &str, content_type: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
+    pub async fn post(
+        &self,
+        stream: &str,
+        content_type: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> (u16, Value) {
         self.post_with(stream, &[("content-type", content_type)], body).await
     }
 

@@ -89,7 +89,8 @@ async fn every_type_comes_back_as_it_was_sent_hot_and_from_the_lake() {
     assert!(server.terminate().success());
     let server = Server::start(&project, &data);
     assert_eq!(json!(server.sql(select).await[0]), expected);
-    let lake = server.sql("SELECT lake_version, events, rejected FROM streams WHERE stream = 'reading'").await;
+    let lake =
+        server.sql("SELECT lake_version, events, rejected FROM streams WHERE stream = 'reading'").await;
     assert!(lake[0][0].as_i64().is_some(), "it is in the lake: {lake:?}");
     assert_eq!(lake[0][1..], [json!(1), json!(0)]);
 }
@@ -98,8 +99,7 @@ async fn every_type_comes_back_as_it_was_sent_hot_and_from_the_lake() {
 async fn a_newer_schema_reads_older_rows() {
     let directory = tempfile::tempdir().unwrap();
     let older = r#"{"type":"object","properties":{"id":{"type":"integer"}},"required":["id"]}"#;
-    let newer =
-        r#"{"type":"object","properties":{"id":{"type":"integer"},"note":{"type":"string"}},"required":["id"]}"#;
+    let newer = r#"{"type":"object","properties":{"id":{"type":"integer"},"note":{"type":"string"}},"required":["id"]}"#;
     let narrower = r#"{"type":"object","properties":{"id":{"type":"string"}},"required":["id"]}"#;
     let files = project(directory.path(), &[("schemas/reading.json", older)]);
     let data = directory.path().join("data");
@@ -117,7 +117,9 @@ async fn a_newer_schema_reads_older_rows() {
     assert_eq!(json!(server.sql(select).await), expected);
     assert!(server.terminate().success());
     project(directory.path(), &[("schemas/reading.json", narrower)]);
-    let Err((status, stderr)) = Server::try_start(&files, &data, &[]) else { panic!("a narrowed type was taken") };
+    let Err((status, stderr)) = Server::try_start(&files, &data, &[]) else {
+        panic!("a narrowed type was taken")
+    };
     assert_eq!(status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("id"), "{stderr}");
 }
@@ -140,7 +142,8 @@ async fn the_command_line_reads_what_was_written() {
     };
     let (code, stdout, stderr) = run(&["send", "reading", events.to_str().unwrap()]).await.unwrap();
     assert_eq!(code, 1, "one was rejected: {stdout}{stderr}");
-    let (code, stdout, _) = run(&["sql", "SELECT id FROM reading ORDER BY id", "--format", "csv"]).await.unwrap();
+    let (code, stdout, _) =
+        run(&["sql", "SELECT id FROM reading ORDER BY id", "--format", "csv"]).await.unwrap();
     assert_eq!((code, stdout.as_str().trim().replace('\r', "")), (0, "id\n1\n3".to_owned()));
     let (code, stdout, stderr) = run(&["sql", "SELECT nothing FROM reading"]).await.unwrap();
     assert_eq!(code, 4, "{stdout}{stderr}");
@@ -151,10 +154,10 @@ async fn the_command_line_reads_what_was_written() {
     let (code, stdout, stderr) = run(&["rejects", "list", "--json"]).await.unwrap();
     let listed: Value = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{code}: {stdout}{stderr}"));
     assert!(listed.to_string().contains("type"), "{listed}");
-    let (code, stdout, stderr) =
-        run(&["rejects", "show", "reading", "0", "1", "--raw"]).await.unwrap();
+    let (code, stdout, stderr) = run(&["rejects", "show", "reading", "0", "1", "--raw"]).await.unwrap();
     assert_eq!((code, stdout.as_str()), (0, "{\"id\":\"two\"}"), "{stderr}");
-    let (code, stdout, stderr) = run(&["tail", "reading", "--limit", "2", "--from", "earliest"]).await.unwrap();
+    let (code, stdout, stderr) =
+        run(&["tail", "reading", "--limit", "2", "--from", "earliest"]).await.unwrap();
     assert!(code == 0 && stdout.lines().count() == 2, "{stdout}{stderr}");
     drop(server);
     let (code, _, stderr) = run(&["ls"]).await.unwrap();

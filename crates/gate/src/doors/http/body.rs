@@ -3,7 +3,7 @@
 
 use std::{io::Read, time::Duration};
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
@@ -14,6 +14,9 @@ use crate::Gate;
 
 /// Room taken for a body of unknown length, and by which it grows.
 const ROOM_STEP_BYTES: usize = 256 * 1024;
+/// What is read of a refused body, and for how long.
+const DRAIN_BYTES_MAX: usize = 128 * 1024 * 1024;
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 const DECOMPRESS_CHUNK_BYTES: usize = 64 * 1024;
 /// Bytes of the decompressor's own: a zstd window beyond this is refused (RFC 8878 asks decoders for 8 MiB).
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
@@ -43,6 +46,7 @@ pub(crate) async fn read(
         .and_then(|value| value.to_str().ok())
         .and_then(|text| text.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > bytes_max as u64) {
+        drain(body.into_data_stream());
         return Err(too_large(bytes_max));
     }
     let reading = read_raw(gate, body, announced, bytes_max);
@@ -97,6 +101,7 @@ async fn read_raw(
         })?;
         let bytes = whole.len() + chunk.len();
         if bytes > bytes_max {
+            drain(chunks);
             return Err(too_large(bytes_max));
         }
         if bytes > room {
@@ -107,6 +112,23 @@ async fn read_raw(
         whole.extend_from_slice(&chunk);
     }
     Ok(Held { bytes: whole.freeze(), permit })
+}
+
+/// Reads on for a while and keeps nothing, beside the answer: a client that is still sending would see its
+/// connection break instead of why its body was refused.
+fn drain(mut chunks: BodyDataStream) {
+    tokio::spawn(async move {
+        let reading = async {
+            let mut bytes = 0;
+            while let Some(Ok(chunk)) = chunks.next().await {
+                bytes += chunk.len();
+                if bytes > DRAIN_BYTES_MAX {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN_TIME_MAX, reading).await;
+    });
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Encoding, Problem> {

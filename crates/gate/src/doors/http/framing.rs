@@ -168,10 +168,7 @@ mod tests {
     #[test]
     fn ndjson_is_lines() {
         let body = "{\"a\":1}\r\n\n  \n{\"b\" : 2} \nnot json\n[1]";
-        assert_eq!(
-            texts(body, &ndjson(body.as_bytes())),
-            ["{\"a\":1}", "{\"b\" : 2}", "not json", "[1]"]
-        );
+        assert_eq!(texts(body, &ndjson(body.as_bytes())), ["{\"a\":1}", "{\"b\" : 2}", "not json", "[1]"]);
         assert!(ndjson(b"\n \r\n").is_empty());
     }
 

@@ -43,9 +43,11 @@ struct Door {
 
 /// The door's routes. Who may come near (Host, Origin, connections) is decided around them.
 pub fn router(gate: Gate, settings: HttpSettings) -> Router {
-    Router::new()
-        .route("/v1/streams/{stream}/events", post(ingest))
-        .with_state(Door { gate, settings: Arc::new(settings), name: DOOR.into() })
+    Router::new().route("/v1/streams/{stream}/events", post(ingest)).with_state(Door {
+        gate,
+        settings: Arc::new(settings),
+        name: DOOR.into(),
+    })
 }
 
 async fn ingest(State(door): State<Door>, Path(stream): Path<String>, request: Request) -> Response {
@@ -68,9 +70,14 @@ impl Door {
         let content = content(&parts.headers)?;
         let identity = identity(&parts.headers)?;
         let request_id = text_header(&parts.headers, "x-request-id")?;
-        let held =
-            body::read(&self.gate, &parts.headers, body, self.settings.body_bytes, self.settings.request_time)
-                .await?;
+        let held = body::read(
+            &self.gate,
+            &parts.headers,
+            body,
+            self.settings.body_bytes,
+            self.settings.request_time,
+        )
+        .await?;
         let events = match content {
             Content::Ndjson => framing::ndjson(&held.bytes),
             Content::Json => framing::json(&held.bytes),
@@ -138,7 +145,12 @@ fn content(headers: &HeaderMap) -> Result<Content, Problem> {
 
 fn text_header(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Problem> {
     let bad = |detail: String| {
-        Problem::new(StatusCode::BAD_REQUEST, "bad_header", detail, "send one value of 1 to 256 printable bytes")
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "bad_header",
+            detail,
+            "send one value of 1 to 256 printable bytes",
+        )
     };
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };

@@ -66,6 +66,9 @@ impl From<Refusal> for Problem {
                 "send one JSON object a line (application/x-ndjson), or a JSON array",
                 None,
             ),
+            Refusal::TooManyEvents { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "too_many_events", "send them in several requests", None)
+            }
             Refusal::Busy => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "busy",

@@ -222,7 +222,11 @@ mod tests {
             "id=1&tp=temperature&un=C&vl=23.4&ts=1586896417id=2&tp=pressure&un=bar&vl=1&ts=1586896418",
             &["id=1&tp=temperature&un=C&vl=23.4&ts=1586896417", "id=2&tp=pressure&un=bar&vl=1&ts=1586896418"],
         );
-        check(KV10, "id=1&ts=1586896417\nid=2&ts=1586896418\r\n", &["id=1&ts=1586896417", "id=2&ts=1586896418"]);
+        check(
+            KV10,
+            "id=1&ts=1586896417\nid=2&ts=1586896418\r\n",
+            &["id=1&ts=1586896417", "id=2&ts=1586896418"],
+        );
         check(KV10, "id=1&ts=1586896417.5\nid=2", &["id=1&ts=1586896417", ".5", "id=2"]);
         check(KV10, "id=1&ts=15868\nid=2&ts=1586896418", &["id=1&ts=15868", "id=2&ts=1586896418"]);
         check(KV10, "id=1&ts=15x8689641\n", &["id=1&ts=15x8689641"]);
@@ -244,7 +248,11 @@ mod tests {
 
     #[test]
     fn lines_of_json_end_at_newlines_only() {
-        check(TcpFormat::Ndjson, "{\"id\":1}\n\n{\"a\":\"id=\"}\r\n{\"b\"", &["{\"id\":1}", "{\"a\":\"id=\"}", "{\"b\""]);
+        check(
+            TcpFormat::Ndjson,
+            "{\"id\":1}\n\n{\"a\":\"id=\"}\r\n{\"b\"",
+            &["{\"id\":1}", "{\"a\":\"id=\"}", "{\"b\""],
+        );
     }
 
     #[test]

@@ -1,0 +1,117 @@
+//! What one statement sees: per table the files of one lake version and the rows of the journal behind them.
+//! Always: a value; two scans of one cut see the same rows. Does not know how a cut is taken.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use arrow::{
+    array::RecordBatch,
+    datatypes::{DataType, Field, Schema, SchemaRef},
+};
+
+/// The tables of one moment, and the static part of the table `streams`.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    pub tables: Vec<TableCut>,
+    /// Of the schema [`streams_schema`].
+    pub streams: RecordBatch,
+}
+
+/// One table: lake ∪ hot, without an overlap.
+#[derive(Debug, Clone)]
+pub struct TableCut {
+    /// The name in SQL. `rejects` and `ledger` for those kinds.
+    pub name: String,
+    pub kind: TableKind,
+    /// The columns of the newest schema; older files and batches lack some, which read as NULL.
+    pub columns: SchemaRef,
+    /// The directory that the files' paths start from.
+    pub lake_root: PathBuf,
+    pub files: Vec<CutFile>,
+    pub hot: Arc<dyn HotSource>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableKind {
+    /// Shown as it is.
+    Stream,
+    /// Of `hw_schema::rows::rejects_table_schema`; shown with opened payloads and their digest.
+    Rejects,
+    /// Of `hw_schema::rows::ledger_table_schema`; shown as sums a stream, minute and door.
+    Ledger,
+}
+
+/// One Parquet file, with what is known of it without opening it.
+#[derive(Debug, Clone)]
+pub struct CutFile {
+    /// Relative to the table's `lake_root`.
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// Exactly the rows a reader finds: it answers `count(*)`.
+    pub rows: u64,
+    /// Smallest and largest value of a reserved column; `None` is "not known". Times are microseconds.
+    pub partition: Option<Range>,
+    pub offset: Option<Range>,
+    pub seq: Option<Range>,
+    pub time: Option<Range>,
+}
+
+/// Both ends are inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    pub min: i64,
+    pub max: i64,
+}
+
+pub type HotError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Pulled one batch at a time on a thread where blocking is allowed; at most two are in memory.
+pub type HotBatches = Box<dyn Iterator<Item = Result<RecordBatch, HotError>> + Send>;
+
+/// The rows of a table that are durable in the journal and not yet in the lake.
+/// Whatever keeps them readable (a lease on a segment) lives inside and ends with the value.
+pub trait HotSource: Send + Sync + fmt::Debug {
+    /// Exactly the rows that `batches` yields: it answers `count(*)`.
+    fn rows(&self) -> usize;
+
+    /// May be called more than once (a statement can name a table twice), each time from the first row.
+    /// A batch may have the columns of an older schema; they are matched by name.
+    fn batches(&self) -> Result<HotBatches, HotError>;
+}
+
+/// A table that is all in the lake.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoHot;
+
+impl HotSource for NoHot {
+    fn rows(&self) -> usize {
+        0
+    }
+
+    fn batches(&self) -> Result<HotBatches, HotError> {
+        Ok(Box::new(std::iter::empty()))
+    }
+}
+
+/// Opens the sealed bytes of a reject. `None`: the key is gone, or the bytes are not ours.
+pub trait PayloadOpener: Send + Sync {
+    fn open(&self, sealed: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// The static part of the table `streams`, one row a stream. `schema` is the current version's number and
+/// `key` the key's fields joined by `,` (a field's name holds no comma); both are null where there is none.
+pub fn streams_schema() -> SchemaRef {
+    let column = |name: &str, data_type, nullable| Field::new(name, data_type, nullable);
+    Arc::new(Schema::new(vec![
+        column("stream", DataType::Utf8, false),
+        column("table_name", DataType::Utf8, false),
+        column("schema", DataType::Int32, true),
+        column("partitions", DataType::Int32, true),
+        column("key", DataType::Utf8, true),
+        column("mode", DataType::Utf8, true),
+        column("journal_bytes", DataType::Int64, false),
+        column("lake_bytes", DataType::Int64, false),
+        column("lake_version", DataType::Int64, true),
+        column("lag_events", DataType::Int64, false),
+        column("lake_path", DataType::Utf8, true),
+    ]))
+}

@@ -1,0 +1,345 @@
+//! Runs statements, each in a session of its own, all within one set of limits.
+//! Always: a statement is checked before it is planned; it runs on the runner's own threads, whose stacks hold the
+//! deepest tree a statement may have, so it never takes a thread or a stack of its caller. Memory is one pool for all
+//! statements; nothing spills to disk. Does not decide who may ask, only what they may see.
+
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    num::NonZeroUsize,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arrow::datatypes::SchemaRef;
+use datafusion::{
+    catalog::{CatalogProviderList, MemoryCatalogProviderList},
+    error::{DataFusionError, Result as EngineResult},
+    execution::{
+        SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::{GreedyMemoryPool, TrackConsumersPool},
+        object_store::ObjectStoreUrl,
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
+    },
+    logical_expr::LogicalPlan,
+    object_store::local::LocalFileSystem,
+    physical_plan::execute_stream,
+    prelude::SessionConfig,
+    sql::{parser::Statement as EngineStatement, sqlparser::ast::ObjectName},
+};
+use futures::StreamExt;
+use hw_event::Principal;
+use tokio::{
+    runtime::Runtime,
+    sync::{Semaphore, mpsc, oneshot},
+    time::Instant,
+};
+
+use crate::{
+    Answer, Cut, PayloadOpener, QueryError, TableKind,
+    answer::{Item, Work},
+    catalog::{CATALOG, INFORMATION_SCHEMA, SCHEMA, catalog},
+    functions::Functions,
+    statement::{self, Ask, Checked, Limits},
+};
+
+/// Statements that run at one time; more wait, within their own time.
+const STATEMENTS_MAX: usize = 16;
+/// Virtual, not resident: what the deepest tree that `statement` lets pass needs, many times over.
+const STACK_BYTES: usize = 64 * 1024 * 1024;
+/// Threads that read files and pull hot batches.
+const BLOCKING_THREADS_MAX: usize = 32;
+/// Batches made ahead of the reader.
+const BATCHES_AHEAD: usize = 2;
+/// A configured depth above this is as good as this.
+const DEPTH_MAX: usize = 1_000;
+/// Footers of Parquet files that stay in memory between statements.
+const FOOTER_CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// One batch of rows of a table aims at this size, whatever the table's rows are like.
+const BATCH_BYTES: u64 = 16 * 1024 * 1024;
+const BATCH_ROWS_MAX: u64 = 8_192;
+const BATCH_ROWS_MIN: u64 = 64;
+/// How much larger a row is in memory than in its Parquet file, guessed high.
+const EXPANSION: u64 = 8;
+
+/// The limits of SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlSettings {
+    /// Bytes that all running statements may hold together.
+    pub memory: usize,
+    /// From the call until the last row is taken.
+    pub time: Duration,
+    /// Rows of one answer.
+    pub rows: usize,
+    /// Bytes of one statement.
+    pub text: usize,
+    /// Levels of one statement's tree.
+    pub depth: usize,
+}
+
+impl Default for SqlSettings {
+    fn default() -> SqlSettings {
+        SqlSettings {
+            memory: 512 * 1024 * 1024,
+            time: Duration::from_secs(30),
+            rows: 1_000_000,
+            text: 256 * 1024,
+            depth: 200,
+        }
+    }
+}
+
+/// A handle; clones share the threads, the memory and the caches.
+#[derive(Clone)]
+pub struct Runner {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: SqlSettings,
+    opener: Arc<dyn PayloadOpener>,
+    environment: Arc<RuntimeEnv>,
+    functions: Functions,
+    /// The lakes whose store is registered. Short sections, never across an await.
+    lakes: Mutex<HashSet<u64>>,
+    permits: Arc<Semaphore>,
+    /// `None` only while being dropped.
+    threads: Option<Runtime>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The last handle may go inside another runtime, where waiting for threads is not allowed.
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
+    }
+}
+
+impl Runner {
+    /// Starts the threads.
+    pub fn new(settings: SqlSettings, opener: Arc<dyn PayloadOpener>) -> io::Result<Runner> {
+        const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
+        let pool = TrackConsumersPool::new(GreedyMemoryPool::new(settings.memory), TOP_CONSUMERS);
+        let environment = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+            .with_metadata_cache_limit(FOOTER_CACHE_BYTES)
+            .build_arc()
+            .map_err(io::Error::other)?;
+        let threads = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(cores())
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
+            .thread_stack_size(STACK_BYTES)
+            .thread_name("hw-query")
+            .enable_all()
+            .build()?;
+        Ok(Runner {
+            shared: Arc::new(Shared {
+                functions: Functions::new(settings.memory),
+                settings,
+                opener,
+                environment,
+                lakes: Mutex::default(),
+                permits: Arc::new(Semaphore::new(STATEMENTS_MAX)),
+                threads: Some(threads),
+            }),
+        })
+    }
+
+    pub fn settings(&self) -> &SqlSettings {
+        &self.shared.settings
+    }
+
+    /// Returns once the statement is planned and runs; its rows follow in the answer.
+    pub async fn run(&self, statement: &str, principal: &Principal, cut: Cut) -> Result<Answer, QueryError> {
+        let time_max = self.shared.settings.time;
+        let deadline = Instant::now() + time_max;
+        let too_late = |_| QueryError::Time(time_max);
+        // Before the text is copied.
+        if statement.len() > self.shared.settings.text {
+            statement::check(statement, self.limits())?;
+        }
+        let permits = Arc::clone(&self.shared.permits);
+        let permit = tokio::time::timeout_at(deadline, permits.acquire_owned())
+            .await
+            .map_err(too_late)?
+            .map_err(|_| QueryError::Internal("the runner is closed".to_owned()))?;
+
+        let Some(threads) = &self.shared.threads else {
+            return Err(QueryError::Internal("the runner is closed".to_owned()));
+        };
+        let (schema_sender, schema) = oneshot::channel();
+        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+        let (runner, text, principal) = (self.clone(), statement.to_owned(), principal.clone());
+        let mut work = Work(threads.spawn(async move {
+            let run = runner.stream(&text, &principal, cut, schema_sender, sender);
+            let end = tokio::time::timeout_at(deadline, run).await.unwrap_or(Err(QueryError::Time(time_max)));
+            // The permit goes when the work is over, not when its caller stops waiting.
+            drop(permit);
+            end
+        }));
+        match tokio::time::timeout_at(deadline, schema).await.map_err(too_late)? {
+            Ok(schema) => Ok(Answer::new(schema, batches, work, deadline, time_max)),
+            // No schema: the work ended before it had one, and says why.
+            Err(_) => match std::future::poll_fn(|context| work.poll_end(context)).await {
+                Err(error) => Err(error),
+                Ok(()) => Err(QueryError::Internal("the statement ended without an answer".to_owned())),
+            },
+        }
+    }
+
+    async fn stream(
+        &self,
+        text: &str,
+        principal: &Principal,
+        cut: Cut,
+        schema: oneshot::Sender<SchemaRef>,
+        batches: mpsc::Sender<Item>,
+    ) -> Result<(), QueryError> {
+        let checked = statement::check(text, self.limits())?;
+        let planned = self.plan(checked, principal, cut).await;
+        let (stream, _context) = planned.map_err(|error| QueryError::from_engine(&error, false))?;
+        let mut stream = stream;
+        // A reader that has gone is no fault of the statement: whoever closed the channel is not listening.
+        if schema.send(stream.schema()).is_err() {
+            return Ok(());
+        }
+        let rows_max = self.shared.settings.rows;
+        let mut rows = 0;
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(|error| QueryError::from_engine(&error, true))?;
+            rows += batch.num_rows();
+            if rows > rows_max {
+                return Err(QueryError::Rows { rows_max });
+            }
+            if batch.num_rows() > 0 && batches.send(Ok(batch)).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn plan(
+        &self,
+        checked: Checked,
+        principal: &Principal,
+        cut: Cut,
+    ) -> EngineResult<(SendableRecordBatchStream, Arc<TaskContext>)> {
+        let mut state = self.session(&checked, principal, cut)?;
+        let plan = match checked.ask {
+            Ask::Plan(statement) => state.statement_to_plan(EngineStatement::Statement(statement)).await?,
+            Ask::ShowTables => of_ours(&state, SHOW_TABLES).await?,
+            Ask::Describe(name) => of_ours(&state, &describe(&state, &name)?).await?,
+        };
+        let plan = state.optimize(&plan)?;
+        let batch_rows = self.shared.functions.batch_rows(&plan, state.config().batch_size())?;
+        *state.config_mut() = state.config().clone().with_batch_size(batch_rows);
+        let plan = state.query_planner().create_physical_plan(&plan, &state).await?;
+        let context = state.task_ctx();
+        Ok((execute_stream(plan, Arc::clone(&context))?, context))
+    }
+
+    fn session(&self, checked: &Checked, principal: &Principal, cut: Cut) -> EngineResult<SessionState> {
+        let batch_rows = batch_rows(&cut, checked);
+        let mut config = SessionConfig::new()
+            .with_target_partitions(cores())
+            .with_batch_size(batch_rows)
+            .with_default_catalog_and_schema(CATALOG, SCHEMA)
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(false);
+        let options = config.options_mut();
+        options.sql_parser.enable_ident_normalization = false;
+        options.sql_parser.map_string_types_to_utf8view = false;
+        // Text and bytes have one representation everywhere: that of the schema.
+        options.execution.parquet.schema_force_view_types = false;
+        options.execution.time_zone = Some("UTC".to_owned());
+        options.explain.show_statistics = false;
+
+        let catalogs = MemoryCatalogProviderList::new();
+        let tables = catalog(cut, principal, &self.shared.opener, |root| self.store(root))?;
+        catalogs.register_catalog(CATALOG.to_owned(), tables);
+        let builder = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(Arc::clone(&self.shared.environment))
+            .with_catalog_list(Arc::new(catalogs));
+        Ok(self.shared.functions.register(builder).build())
+    }
+
+    /// The store rooted at a lake, by the name under which the engine finds it.
+    fn store(&self, lake_root: &Path) -> EngineResult<ObjectStoreUrl> {
+        let mut hasher = DefaultHasher::new();
+        lake_root.hash(&mut hasher);
+        let id = hasher.finish();
+        let url = ObjectStoreUrl::parse(format!("lake://{id:016x}/"))?;
+        let mut lakes = self.shared.lakes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lakes.contains(&id) && lake_root.is_dir() {
+            let store = LocalFileSystem::new_with_prefix(lake_root)
+                .map_err(|fault| DataFusionError::ObjectStore(Box::new(fault)))?;
+            self.shared.environment.register_object_store(url.as_ref(), Arc::new(store));
+            lakes.insert(id);
+        }
+        Ok(url)
+    }
+
+    fn limits(&self) -> Limits {
+        let settings = &self.shared.settings;
+        Limits { text_bytes_max: settings.text, depth_max: settings.depth.min(DEPTH_MAX) }
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+const SHOW_TABLES: &str = "SELECT table_name FROM information_schema.tables ORDER BY table_name";
+
+/// Plans a text of this crate.
+async fn of_ours(state: &SessionState, text: &str) -> EngineResult<LogicalPlan> {
+    let dialect = state.config_options().sql_parser.dialect;
+    let statement = state.sql_to_statement(text, &dialect)?;
+    state.statement_to_plan(statement).await
+}
+
+fn describe(state: &SessionState, name: &ObjectName) -> EngineResult<String> {
+    let parts: Vec<&str> =
+        name.0.iter().filter_map(|part| part.as_ident()).map(|ident| ident.value.as_str()).collect();
+    let table = match parts[..] {
+        [table] | [SCHEMA, table] | [CATALOG, SCHEMA, table] => table,
+        _ => "",
+    };
+    let known = state
+        .catalog_list()
+        .catalog(CATALOG)
+        .and_then(|catalog| catalog.schema(SCHEMA))
+        .is_some_and(|schema| schema.table_exist(table));
+    if !known {
+        return Err(DataFusionError::Plan(format!("table '{name}' not found")));
+    }
+    Ok(format!(
+        "SELECT column_name, data_type, is_nullable FROM {INFORMATION_SCHEMA}.columns WHERE table_name = '{}' \
+         ORDER BY ordinal_position",
+        table.replace('\'', "''")
+    ))
+}
+
+/// Rows of one batch, so that a batch of the widest table named keeps to `BATCH_BYTES`.
+fn batch_rows(cut: &Cut, checked: &Checked) -> usize {
+    let widest = cut
+        .tables
+        .iter()
+        .filter(|table| checked.tables.contains(&table.name))
+        .filter_map(|table| {
+            let rows: u64 = table.files.iter().map(|file| file.rows).sum();
+            let bytes: u64 = table.files.iter().map(|file| file.bytes).sum();
+            // Sealed payloads do not compress.
+            let expansion = if table.kind == TableKind::Rejects { 2 } else { EXPANSION };
+            (bytes * expansion).checked_div(rows)
+        })
+        .max();
+    let rows = widest.map_or(BATCH_ROWS_MAX, |row_bytes| BATCH_BYTES / row_bytes.max(1));
+    usize::try_from(rows.clamp(BATCH_ROWS_MIN, BATCH_ROWS_MAX)).unwrap_or(1)
+}

@@ -1,0 +1,100 @@
+//! From text to a statement that may be planned, or the reason why not.
+//! Always: whatever the text, this ends in bounded time and stack, and what it returns reads data and does nothing
+//! else: no kind of statement passes that is not named here. Does not know the tables.
+//!
+//! 1. The text's length.
+//! 2. Its tokens (flat), and a first bound on how deep a tree they can make (`lexical`).
+//! 3. The parser, with a budget, because it backtracks (`dialect`).
+//! 4. The tree: kinds, exact depth, and size once WITH queries are unfolded (`inspect`).
+
+mod dialect;
+mod inspect;
+mod lexical;
+
+use std::collections::BTreeSet;
+
+use datafusion::sql::sqlparser::{
+    ast::{ObjectName, Statement},
+    parser::{Parser, ParserError},
+    tokenizer::Tokenizer,
+};
+
+use crate::QueryError;
+use dialect::{Dialect, Exhausted};
+
+/// The parser goes a few levels deeper than the tree it makes; the tree's own limit is exact.
+const PARSER_LEVELS_PER_DEPTH: usize = 4;
+const PARSER_LEVELS_MIN: usize = 50;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub text_bytes_max: usize,
+    pub depth_max: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub ask: Ask,
+    /// The last part of every table's name that stands in the text.
+    pub tables: BTreeSet<String>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// A query, or EXPLAIN of one.
+    Plan(Box<Statement>),
+    ShowTables,
+    Describe(ObjectName),
+}
+
+pub(crate) fn check(text: &str, limits: Limits) -> Result<Checked, QueryError> {
+    if text.len() > limits.text_bytes_max {
+        return Err(QueryError::Size(format!(
+            "the text has {} bytes, at most {} are read",
+            text.len(),
+            limits.text_bytes_max
+        )));
+    }
+    let refuse = |error: ParserError| QueryError::from_parser(error, limits.depth_max);
+    let lexer = Dialect::unbounded();
+    let tokens = Tokenizer::new(&lexer, text).tokenize_with_location().map_err(|fault| refuse(fault.into()))?;
+    lexical::check(&tokens, limits.depth_max)?;
+
+    let dialect = Dialect::with_budget(tokens.len());
+    let levels = PARSER_LEVELS_MIN.max(limits.depth_max.saturating_mul(PARSER_LEVELS_PER_DEPTH));
+    let first_word = lexical::first_word(&tokens);
+    let parsed = dialect::within_budget(|| {
+        Parser::new(&dialect).with_recursion_limit(levels).with_tokens_with_locations(tokens).parse_statements()
+    });
+    let mut statements = match parsed {
+        Ok(Ok(statements)) => statements,
+        // A statement whose kind is refused anyway is refused as such, whether or not its rest can be parsed.
+        Ok(Err(fault)) => {
+            return Err(match first_word {
+                Some(word) if !lexical::may_begin_a_query(&word) => QueryError::Kind(word),
+                _ => refuse(fault),
+            });
+        }
+        Err(Exhausted) => return Err(QueryError::Size("the parser would have to try too many readings of it".to_owned())),
+    };
+    let statement = match statements.len() {
+        1 => statements.swap_remove(0),
+        0 => return Err(QueryError::Text("there is no statement in it".to_owned())),
+        count => return Err(QueryError::Text(format!("one statement at a time, here are {count}"))),
+    };
+    let tables = inspect::inspect(&statement, limits.depth_max, first_word.as_deref())?;
+    let ask = match statement {
+        Statement::ShowTables { .. } => {
+            if statement.to_string() != "SHOW TABLES" {
+                return Err(QueryError::Plan("SHOW TABLES takes no options".to_owned()));
+            }
+            Ask::ShowTables
+        }
+        Statement::ExplainTable { table_name, .. } => Ask::Describe(table_name),
+        statement => Ask::Plan(Box::new(statement)),
+    };
+    Ok(Checked { ask, tables })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! Statements against a real cut: Parquet files of two schema versions and hot batches behind them.
+
+mod hostile;
+mod house;
+mod limits;
+mod payloads;
+mod scan;
+mod slt;

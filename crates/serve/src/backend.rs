@@ -1,0 +1,32 @@
+//! What the doors out need of the house. The binary implements it.
+
+use async_trait::async_trait;
+use hw_event::{Offset, Partition, StreamId};
+use hw_query::{Cut, Runner};
+use hw_schema::Registry;
+
+/// The tables cannot be seen just now. The text is for the operator's log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no cut can be taken: {0}")]
+pub struct CutFailed(pub String);
+
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// All tables as of now.
+    async fn cut(&self) -> Result<Cut, CutFailed>;
+
+    fn runner(&self) -> &Runner;
+
+    fn registry(&self) -> &Registry;
+
+    /// `Err` says why not: starting, stopping, a part that has failed.
+    fn ready(&self) -> Result<(), String>;
+
+    /// In the text format of Prometheus.
+    fn metrics(&self) -> String;
+
+    /// The first offset that is not below what retention or erasure took away. Gaps above it are no loss.
+    fn first_kept(&self, _stream: StreamId, _partition: Partition) -> Offset {
+        Offset(0)
+    }
+}

@@ -1,0 +1,170 @@
+//! `POST /v1/sql`: a statement in, rows out, in the format the caller accepts.
+//! Always: the status tells the truth if the answer fits the buffer or fails within it. An answer that fails later has
+//! begun with 200; its body then ends abnormally (a chunked body without its last chunk, a reset stream), which
+//! no client takes for a complete one.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use hw_event::Principal;
+use hw_query::{
+    Answer, QueryError,
+    render::{self, Format},
+};
+use serde::Deserialize;
+use tokio::{sync::Semaphore, time::timeout};
+use utoipa::ToSchema;
+
+use crate::{
+    Backend, Problem,
+    accept::{accepted, media_type},
+};
+
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+const BODY_TIME: Duration = Duration::from_secs(10);
+/// Rendered bytes of one answer that are held back until its end is known …
+const ANSWER_BUFFER_BYTES: usize = 32 * 1024 * 1024;
+/// … and of all answers together, in KiB. An answer that finds no room begins at once.
+const BUFFERS_KIB: usize = 128 * 1024;
+
+/// What the reading doors share.
+#[derive(Clone)]
+pub(crate) struct Reads {
+    pub(crate) backend: Arc<dyn Backend>,
+    buffers: Arc<Semaphore>,
+}
+
+impl Reads {
+    pub(crate) fn new(backend: Arc<dyn Backend>) -> Reads {
+        Reads { backend, buffers: Arc::new(Semaphore::new(BUFFERS_KIB)) }
+    }
+
+    /// Runs a statement over the tables as of now.
+    pub(crate) async fn run(&self, statement: &str) -> Result<Answer, Problem> {
+        let cut = self.backend.cut().await?;
+        Ok(self.backend.runner().run(statement, &Principal::local(), cut).await?)
+    }
+
+    /// A whole answer as a response.
+    pub(crate) async fn respond(&self, answer: Answer, format: Format) -> Result<Response, Problem> {
+        let pieces = hold(render::pieces(answer, format).boxed(), Arc::clone(&self.buffers)).await?;
+        let mut response = Response::new(Body::from_stream(pieces));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(format)));
+        headers.insert(header::VARY, HeaderValue::from_static("accept"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        Ok(response)
+    }
+}
+
+/// Pulls pieces until the end, an error or a full buffer; only the first two are known when this returns.
+async fn hold<S>(
+    mut pieces: S,
+    buffers: Arc<Semaphore>,
+) -> Result<impl Stream<Item = Result<Bytes, QueryError>> + Send + 'static, QueryError>
+where
+    S: Stream<Item = Result<Bytes, QueryError>> + Send + Unpin + 'static,
+{
+    let mut held = Vec::new();
+    let mut bytes = 0;
+    while bytes < ANSWER_BUFFER_BYTES {
+        let Some(piece) = pieces.next().await.transpose()? else { break };
+        bytes += piece.len();
+        // One row can be larger than all buffers: then it is not held back either.
+        let kib = u32::try_from(piece.len().div_ceil(1024)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&buffers).try_acquire_many_owned(kib).ok();
+        let full = room.is_none();
+        held.push((piece, room));
+        if full {
+            break;
+        }
+    }
+    // Each piece gives its room back as it leaves.
+    let held = stream::iter(held).map(|(piece, _room)| Ok(piece));
+    Ok(held.chain(pieces).inspect(|piece| {
+        if let Err(error) = piece {
+            tracing::warn!(code = error.code(), "an answer failed after it had begun: its body is cut off");
+        }
+    }))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ask {
+    /// One statement: SELECT, WITH, VALUES, EXPLAIN, SHOW TABLES or DESCRIBE.
+    #[schema(example = "SELECT stream, events, rejected FROM streams")]
+    sql: String,
+}
+
+#[utoipa::path(post, path = "/v1/sql", tag = "read", request_body = Ask, responses(
+    (status = 200, description = "The rows, in one of four formats by `Accept`: JSON `{\"columns\":[{\"name\",\"type\"}],\"rows\":[[…]],\"row_count\":n}`, NDJSON, CSV, Arrow IPC stream. A body that ends abnormally is an answer that failed after it had begun.",
+        content((String = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"), (String = "application/vnd.apache.arrow.stream"))),
+    (status = 400, description = "`sql_text`, `sql_plan`, `sql_execution`, `sql_size`, `sql_depth`; `bad_body` for a body that is not `{\"sql\":\"…\"}`.", content_type = "application/problem+json"),
+    (status = 403, description = "`sql_kind`: the statement does more than read.", content_type = "application/problem+json"),
+    (status = 406, description = "No media type in `Accept` can be made.", content_type = "application/problem+json"),
+    (status = 413, description = "The body is larger than 1 MiB.", content_type = "application/problem+json"),
+    (status = 415, description = "The body is not `application/json`.", content_type = "application/problem+json"),
+    (status = 422, description = "`sql_memory`, `sql_rows`.", content_type = "application/problem+json"),
+    (status = 504, description = "`sql_time`.", content_type = "application/problem+json"),
+))]
+pub(crate) async fn sql(State(reads): State<Reads>, request: Request) -> Response {
+    match answer(&reads, request).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn answer(reads: &Reads, request: Request) -> Result<Response, Problem> {
+    if !is_json(request.headers()) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "the body must be application/json",
+            "send Content-Type: application/json and {\"sql\":\"SELECT 1\"}",
+        ));
+    }
+    let format = accepted(request.headers())?;
+    let body = timeout(BODY_TIME, to_bytes(request.into_body(), BODY_BYTES_MAX)).await.map_err(|_| {
+        Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_time",
+            "the body did not come in time",
+            "send the request again",
+        )
+    })?;
+    let body = body.map_err(|fault| {
+        // The body's limit is the only error that is not the connection's.
+        let large = std::error::Error::source(&fault).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
+        match large {
+            true => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                format!("the body has more than {BODY_BYTES_MAX} bytes"),
+                "make the statement shorter",
+            ),
+            false => bad_body("the body cannot be read"),
+        }
+    })?;
+    let ask: Ask = serde_json::from_slice(&body).map_err(|fault| bad_body(&fault.to_string()))?;
+    let answer = reads.run(&ask.sql).await?;
+    reads.respond(answer, format).await
+}
+
+fn bad_body(detail: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_body", detail, "the body is {\"sql\":\"SELECT 1\"}")
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(first), None) = (types.next(), types.next()) else { return false };
+    let media_type = first.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case("application/json")
+}
