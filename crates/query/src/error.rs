@@ -15,7 +15,9 @@ pub enum QueryError {
     Execution(String),
     #[error("the statement is too large: {0}")]
     Size(String),
-    #[error("the statement is nested too deeply: at most {depth_max} levels, where each term of a chain such as a OR b OR c is one")]
+    #[error(
+        "the statement is nested too deeply: at most {depth_max} levels, where each term of a chain such as a OR b OR c is one"
+    )]
     Depth { depth_max: usize },
     #[error("{0} is not allowed here")]
     Kind(String),
@@ -50,12 +52,18 @@ impl QueryError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            QueryError::Text(_) => "names with upper-case letters or dots need double quotes; text takes single quotes",
-            QueryError::Plan(_) => "SHOW TABLES lists the tables, DESCRIBE <table> its columns; names are case-sensitive",
+            QueryError::Text(_) => {
+                "names with upper-case letters or dots need double quotes; text takes single quotes"
+            }
+            QueryError::Plan(_) => {
+                "SHOW TABLES lists the tables, DESCRIBE <table> its columns; names are case-sensitive"
+            }
             QueryError::Execution(_) => "TRY_CAST and NULLIF turn such values into NULL",
             QueryError::Size(_) => "make it shorter; an IN list or a join replaces long texts",
             QueryError::Depth { .. } => "x IN (1, 2, 3) replaces x = 1 OR x = 2 OR x = 3",
-            QueryError::Kind(_) => "one of SELECT, WITH, VALUES, EXPLAIN, SHOW TABLES, DESCRIBE; nothing here changes data or settings",
+            QueryError::Kind(_) => {
+                "one of SELECT, WITH, VALUES, EXPLAIN, SHOW TABLES, DESCRIBE; nothing here changes data or settings"
+            }
             QueryError::Memory(_) => "select fewer columns or rows, aggregate, or raise sql.memory",
             QueryError::Rows { .. } => "add LIMIT, aggregate, or raise sql.rows",
             QueryError::Time(_) => "narrow it with WHERE, or raise sql.time",
@@ -66,7 +74,9 @@ impl QueryError {
     pub(crate) fn from_parser(error: ParserError, depth_max: usize) -> QueryError {
         match error {
             ParserError::RecursionLimitExceeded => QueryError::Depth { depth_max },
-            ParserError::TokenizerError(text) | ParserError::ParserError(text) => QueryError::Text(short(&text)),
+            ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
+                QueryError::Text(short(&text))
+            }
         }
     }
 
@@ -79,7 +89,9 @@ impl QueryError {
             },
             DataFusionError::ResourcesExhausted(text) => QueryError::Memory(short(text)),
             DataFusionError::SQL(inner, _) => QueryError::Text(short(&inner.to_string())),
-            DataFusionError::Plan(text) | DataFusionError::NotImplemented(text) => QueryError::Plan(short(text)),
+            DataFusionError::Plan(text) | DataFusionError::NotImplemented(text) => {
+                QueryError::Plan(short(text))
+            }
             DataFusionError::SchemaError(inner, _) => QueryError::Plan(short(&inner.to_string())),
             DataFusionError::Configuration(text) => QueryError::Plan(short(text)),
             DataFusionError::Execution(text) if planned => QueryError::Execution(short(text)),

@@ -18,7 +18,8 @@ mod table;
 
 pub use answer::Answer;
 pub use cut::{
-    Cut, CutFile, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Range, TableCut, TableKind, streams_schema,
+    Cut, CutFile, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Range, TableCut, TableKind,
+    streams_schema,
 };
 pub use error::QueryError;
 pub use runner::{Runner, SqlSettings};

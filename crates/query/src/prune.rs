@@ -57,7 +57,10 @@ impl FileRanges<'_> {
                 Arc::new(files.map(|file| file.seq.map(end)).collect::<Int64Array>())
             }
             (Stream, "_time") => Arc::new(
-                files.map(|file| file.time.map(end)).collect::<TimestampMicrosecondArray>().with_timezone("UTC"),
+                files
+                    .map(|file| file.time.map(end))
+                    .collect::<TimestampMicrosecondArray>()
+                    .with_timezone("UTC"),
             ),
             _ => return None,
         })

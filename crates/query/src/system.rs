@@ -39,15 +39,32 @@ pub(crate) fn rejects(
         (lit(ScalarValue::Binary(None)), lit(ScalarValue::Utf8(None)))
     };
     let columns = [
-        "stream", "partition", "offset", "seq", "received_at", "door", "principal", "request_id", "index",
-        "byte_offset", "code", "path", "message", "schema", "payload", "payload_sha256", "status", "origin",
+        "stream",
+        "partition",
+        "offset",
+        "seq",
+        "received_at",
+        "door",
+        "principal",
+        "request_id",
+        "index",
+        "byte_offset",
+        "code",
+        "path",
+        "message",
+        "schema",
+        "payload",
+        "payload_sha256",
+        "status",
+        "origin",
     ]
     .map(|name| match name {
         "payload" => payload.clone().alias(name),
         "payload_sha256" => digest.clone().alias(name),
         _ => ident(name),
     });
-    let plan = LogicalPlanBuilder::scan("rejects", provider_as_source(stored), None)?.project(columns)?.build()?;
+    let plan =
+        LogicalPlanBuilder::scan("rejects", provider_as_source(stored), None)?.project(columns)?.build()?;
     Ok(Arc::new(ViewTable::new(plan, None)))
 }
 

@@ -78,7 +78,12 @@ impl Range {
             (_, "*") => 1,
             _ => 2,
         };
-        Some(Range { kind: kind.to_ascii_lowercase(), subtype: subtype.to_ascii_lowercase(), weight, precision })
+        Some(Range {
+            kind: kind.to_ascii_lowercase(),
+            subtype: subtype.to_ascii_lowercase(),
+            weight,
+            precision,
+        })
     }
 
     fn covers(&self, kind: &str, subtype: &str) -> bool {

@@ -55,11 +55,13 @@ fn page(query: Option<&str>) -> Result<Page, Problem> {
         match name.as_str() {
             "partition" => {
                 let number = value.parse().ok().filter(|number| *number >= 0);
-                page.partition = number.ok_or_else(|| bad_parameter("partition is a number from 0".to_owned()))?;
+                page.partition =
+                    number.ok_or_else(|| bad_parameter("partition is a number from 0".to_owned()))?;
             }
             "limit" => {
                 let number = value.parse().ok().filter(|number| (1..=LIMIT_MAX).contains(number));
-                page.limit = number.ok_or_else(|| bad_parameter(format!("limit is a number from 1 to {LIMIT_MAX}")))?;
+                page.limit = number
+                    .ok_or_else(|| bad_parameter(format!("limit is a number from 1 to {LIMIT_MAX}")))?;
             }
             "from" => page.from = from(&value)?,
             _ => return Err(unknown_parameter(&name, "partition, from, limit")),
@@ -75,10 +77,15 @@ fn from(text: &str) -> Result<From, Problem> {
         _ => {}
     }
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().map(From::Offset).map_err(|_| bad_parameter("from is beyond all offsets".to_owned()));
+        return text
+            .parse()
+            .map(From::Offset)
+            .map_err(|_| bad_parameter("from is beyond all offsets".to_owned()));
     }
     text.parse().map(From::Time).map_err(|_| {
-        bad_parameter("from is earliest, latest, an offset, or a time such as 2024-05-01T00:00:00Z".to_owned())
+        bad_parameter(
+            "from is earliest, latest, an offset, or a time such as 2024-05-01T00:00:00Z".to_owned(),
+        )
     })
 }
 
@@ -181,11 +188,13 @@ async fn read(reads: &Reads, schema: &Schema, statement: &str) -> Result<Lines, 
 fn write(schema: &Schema, batch: &RecordBatch, lines: &mut Lines) -> Result<(), Problem> {
     let missing = || QueryError::Internal("a table has no reserved columns".to_owned());
     let column = |name: &str| batch.column_by_name(name);
-    let partitions = column("_partition").and_then(|c| c.as_primitive_opt::<Int32Type>()).ok_or_else(missing)?;
+    let partitions =
+        column("_partition").and_then(|c| c.as_primitive_opt::<Int32Type>()).ok_or_else(missing)?;
     let offsets = column("_offset").and_then(|c| c.as_primitive_opt::<Int64Type>()).ok_or_else(missing)?;
     let numbers = column("_schema").and_then(|c| c.as_primitive_opt::<Int32Type>()).ok_or_else(missing)?;
-    let times =
-        column("_received_at").and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()).ok_or_else(missing)?;
+    let times = column("_received_at")
+        .and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>())
+        .ok_or_else(missing)?;
     for (row, event) in to_json(schema, batch).into_iter().enumerate() {
         // A page holds one event at least, however large it is.
         if lines.events > 0 && lines.text.len() + event.len() > PAGE_BYTES_MAX {
@@ -236,10 +245,24 @@ mod tests {
         assert_eq!(good("from=2024-05-01T00:00:00Z").from, time);
         assert_eq!(good("from=2024-05-01T02%3A00%3A00%2B02%3A00").from, time);
         for bad in [
-            "from=-1", "from=", "from=yesterday", "from=99999999999999999999", "limit=0", "limit=1001", "limit=x",
-            "partition=-1", "partition=1.5", "partition=1&partition=1", "form=1", "from=%ff",
+            "from=-1",
+            "from=",
+            "from=yesterday",
+            "from=99999999999999999999",
+            "limit=0",
+            "limit=1001",
+            "limit=x",
+            "partition=-1",
+            "partition=1.5",
+            "partition=1&partition=1",
+            "form=1",
+            "from=%ff",
         ] {
-            assert_eq!(page(Some(bad)).map_err(|problem| problem.code).unwrap_err(), "bad_parameter", "{bad}");
+            assert_eq!(
+                page(Some(bad)).map_err(|problem| problem.code).unwrap_err(),
+                "bad_parameter",
+                "{bad}"
+            );
         }
     }
 }

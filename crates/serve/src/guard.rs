@@ -97,7 +97,8 @@ impl Guard {
             let text = origin.to_str().map_err(|_| foreign())?;
             let authority = text.strip_prefix("http://").and_then(|rest| rest.parse::<Authority>().ok());
             // An origin without a port is port 80.
-            let ours = authority.is_some_and(|name| self.is_ours(&name) && (name.port().is_some() || self.port == 80));
+            let ours = authority
+                .is_some_and(|name| self.is_ours(&name) && (name.port().is_some() || self.port == 80));
             if !ours {
                 return Err(foreign());
             }
@@ -141,9 +142,21 @@ mod tests {
             assert_eq!(verdict(&format!("http://{host}/"), &[]), 200, "{host}");
         }
         for host in [
-            "evil.example", "evil.example:8080", "localhost:8081", "localhost.", "localhost.evil.example", "127.0.0.2",
-            "127.0.0.1.evil.example:8080", "user@localhost:8080", "0.0.0.0:8080", "[::]:8080", "localhost:80", "1",
-            "2130706433", "[::ffff:127.0.0.1]:8080", "localhost:",
+            "evil.example",
+            "evil.example:8080",
+            "localhost:8081",
+            "localhost.",
+            "localhost.evil.example",
+            "127.0.0.2",
+            "127.0.0.1.evil.example:8080",
+            "user@localhost:8080",
+            "0.0.0.0:8080",
+            "[::]:8080",
+            "localhost:80",
+            "1",
+            "2130706433",
+            "[::ffff:127.0.0.1]:8080",
+            "localhost:",
         ] {
             assert_eq!(verdict("/", &[("host", host)]), 403, "{host}");
         }
@@ -161,8 +174,16 @@ mod tests {
             assert_eq!(verdict("/", &[host, ("origin", origin)]), 200, "{origin}");
         }
         for origin in [
-            "null", "", "https://localhost:8080", "http://localhost", "http://localhost:3000", "http://evil.example",
-            "http://evil.example:8080", "file://", "http://localhost:8080@evil.example", "localhost:8080",
+            "null",
+            "",
+            "https://localhost:8080",
+            "http://localhost",
+            "http://localhost:3000",
+            "http://evil.example",
+            "http://evil.example:8080",
+            "file://",
+            "http://localhost:8080@evil.example",
+            "localhost:8080",
         ] {
             assert_eq!(verdict("/", &[host, ("origin", origin)]), 403, "{origin}");
         }

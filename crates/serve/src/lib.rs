@@ -51,7 +51,12 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
 
 /// For paths that no door has.
 pub async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path", "see /openapi.json for the paths there are")
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "there is nothing at this path",
+        "see /openapi.json for the paths there are",
+    )
 }
 
 async fn method_not_allowed() -> Problem {

@@ -49,7 +49,12 @@ impl Default for ListenSettings {
 }
 
 /// Serves until `stop`, then ends what is under way.
-pub async fn listen(listener: TcpListener, router: Router, connections: Arc<Semaphore>, stop: CancellationToken) {
+pub async fn listen(
+    listener: TcpListener,
+    router: Router,
+    connections: Arc<Semaphore>,
+    stop: CancellationToken,
+) {
     listen_with(ListenSettings::default(), listener, router, connections, stop).await;
 }
 

@@ -142,7 +142,8 @@ async fn answer(reads: &Reads, request: Request) -> Result<Response, Problem> {
     })?;
     let body = body.map_err(|fault| {
         // The body's limit is the only error that is not the connection's.
-        let large = std::error::Error::source(&fault).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
+        let large = std::error::Error::source(&fault)
+            .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
         match large {
             true => Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,

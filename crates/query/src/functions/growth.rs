@@ -53,9 +53,9 @@ pub(super) fn growth_of(function: &str) -> Option<Growth> {
         "to_char" => Growth::Format,
         "levenshtein" => Growth::Product,
         "encode" => Growth::Double,
-        "concat" | "concat_ws" | "overlay" | "||" | "make_array" | "array_append" | "array_prepend" | "array_concat"
-        | "array_replace" | "array_replace_n" | "array_replace_all" | "array_union" | "map" | "string_to_array"
-        | "arrays_zip" => Growth::Sum,
+        "concat" | "concat_ws" | "overlay" | "||" | "make_array" | "array_append" | "array_prepend"
+        | "array_concat" | "array_replace" | "array_replace_n" | "array_replace_all" | "array_union"
+        | "map" | "string_to_array" | "arrays_zip" => Growth::Sum,
         _ => return None,
     })
 }
@@ -178,7 +178,8 @@ impl Argument {
             return (step.unsigned_abs() as f64).max(1.0);
         }
         let row = if self.constant { 0 } else { row };
-        let interval = self.array.as_ref().and_then(|array| array.as_primitive_opt::<IntervalMonthDayNanoType>());
+        let interval =
+            self.array.as_ref().and_then(|array| array.as_primitive_opt::<IntervalMonthDayNanoType>());
         match interval.filter(|interval| row < interval.len() && interval.is_valid(row)) {
             Some(interval) => {
                 let interval = interval.value(row);
@@ -215,13 +216,28 @@ impl Argument {
     }
 
     fn bytes_of_all(&self, rows: usize) -> u64 {
-        if self.constant { self.bytes_in_memory().saturating_mul(rows as u64) } else { self.bytes_in_memory() }
+        if self.constant {
+            self.bytes_in_memory().saturating_mul(rows as u64)
+        } else {
+            self.bytes_in_memory()
+        }
     }
 
     /// Only the part that this slice of it uses.
     fn bytes_in_memory(&self) -> u64 {
         let Some(array) = &self.array else { return 0 };
-        array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()) as u64
+        if let (Some(lengths), false) = (&self.lengths, self.is_list()) {
+            let texts: u64 = lengths.iter().flatten().map(i64::unsigned_abs).fold(0, u64::saturating_add);
+            return texts + array.len() as u64;
+        }
+        // Of a view inside a container the slice's size counts only the pointers: there the whole buffers count.
+        let bytes = match has_views(array.data_type()) {
+            false => {
+                array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
+            }
+            true => array.get_array_memory_size(),
+        };
+        bytes as u64
     }
 
     fn dollars(&self, row: usize) -> u64 {
@@ -235,5 +251,20 @@ impl Argument {
             DataType::Utf8View => count(array.as_string_view().value(row)),
             _ => 0,
         }
+    }
+}
+
+fn has_views(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8View | DataType::BinaryView => true,
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => has_views(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| has_views(field.data_type())),
+        DataType::Dictionary(_, values) => has_views(values),
+        _ => false,
     }
 }

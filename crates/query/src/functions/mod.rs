@@ -14,8 +14,8 @@ use datafusion::{
     error::{DataFusionError, Result},
     execution::{SessionStateBuilder, SessionStateDefaults},
     logical_expr::{
-        AggregateUDF, BinaryExpr, Expr, LogicalPlan, Operator, ScalarUDF, WindowUDF,
-        expr::ScalarFunction, expr_rewriter::NamePreserver, planner::ExprPlanner,
+        AggregateUDF, BinaryExpr, Expr, LogicalPlan, Operator, ScalarUDF, WindowUDF, expr::ScalarFunction,
+        expr_rewriter::NamePreserver, planner::ExprPlanner,
     },
     optimizer::{Analyzer, AnalyzerRule},
 };
@@ -91,7 +91,9 @@ impl Functions {
                 expr.apply(|expr| {
                     match expr {
                         Expr::Literal(value, _) => largest = largest.max(value.size()),
-                        Expr::AggregateFunction(call) => refuse_separator(call.func.name(), &call.params.args)?,
+                        Expr::AggregateFunction(call) => {
+                            refuse_separator(call.func.name(), &call.params.args)?
+                        }
                         Expr::WindowFunction(call) => refuse_separator(call.fun.name(), &call.params.args)?,
                         _ => {}
                     }
@@ -148,7 +150,8 @@ impl AnalyzerRule for BoundGrowth {
 
 fn refuse_separator(function: &str, args: &[Expr]) -> Result<()> {
     let Some(Expr::Literal(separator, _)) = args.get(1) else { return Ok(()) };
-    if function == "string_agg" && separator.try_as_str().flatten().is_some_and(|text| text.len() > SEPARATOR_BYTES_MAX)
+    if function == "string_agg"
+        && separator.try_as_str().flatten().is_some_and(|text| text.len() > SEPARATOR_BYTES_MAX)
     {
         return Err(DataFusionError::Plan(format!(
             "the separator of string_agg has more than {SEPARATOR_BYTES_MAX} bytes"

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, BinaryArray, BooleanArray, Decimal128Array, DictionaryArray, Float32Array, Float64Array, Int64Array,
-        MapBuilder, StringArray, StringBuilder, StringViewArray, Int64Builder, TimestampMicrosecondArray,
-        TimestampNanosecondArray, UInt64Array, Date32Array, Time64NanosecondArray, NullArray,
+        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array,
+        Float64Array, Int64Array, Int64Builder, MapBuilder, NullArray, StringArray, StringBuilder,
+        StringViewArray, Time64NanosecondArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+        UInt64Array,
     },
     datatypes::{Field, Int32Type, Schema},
     ipc::reader::StreamReader,
@@ -17,7 +18,8 @@ use super::*;
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     let fields: Vec<Field> =
         columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|column| column.1).collect()).unwrap()
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|column| column.1).collect())
+        .unwrap()
 }
 
 fn render(format: Format, batch: &RecordBatch) -> Vec<u8> {
@@ -63,17 +65,45 @@ fn every_type_has_one_text() {
         (Arc::new(Float64Array::from(vec![f64::INFINITY])), "null", "Infinity"),
         (Arc::new(Float64Array::from(vec![f64::NEG_INFINITY])), "null", "-Infinity"),
         (Arc::new(BooleanArray::from(vec![true])), "true", "true"),
-        (Arc::new(StringArray::from(vec!["a,\"b\"\n\u{1}é\\"])), "\"a,\\\"b\\\"\\n\\u0001é\\\\\"", "\"a,\"\"b\"\"\n\u{1}é\\\""),
+        (
+            Arc::new(StringArray::from(vec!["a,\"b\"\n\u{1}é\\"])),
+            "\"a,\\\"b\\\"\\n\\u0001é\\\\\"",
+            "\"a,\"\"b\"\"\n\u{1}é\\\"",
+        ),
         (Arc::new(StringArray::from(vec![""])), "\"\"", "\"\""),
         (Arc::new(StringArray::from(vec![None::<&str>])), "null", ""),
-        (Arc::new(StringViewArray::from(vec!["a long text that is no inline view"])), "\"a long text that is no inline view\"", "a long text that is no inline view"),
+        (
+            Arc::new(StringViewArray::from(vec!["a long text that is no inline view"])),
+            "\"a long text that is no inline view\"",
+            "a long text that is no inline view",
+        ),
         (Arc::new(BinaryArray::from(vec![&[0_u8, 255, 16][..]])), "\"AP8Q\"", "AP8Q"),
-        (Arc::new(Decimal128Array::from(vec![-12345]).with_precision_and_scale(10, 2).unwrap()), "\"-123.45\"", "-123.45"),
-        (Arc::new(Decimal128Array::from(vec![5]).with_precision_and_scale(38, 3).unwrap()), "\"0.005\"", "0.005"),
+        (
+            Arc::new(Decimal128Array::from(vec![-12345]).with_precision_and_scale(10, 2).unwrap()),
+            "\"-123.45\"",
+            "-123.45",
+        ),
+        (
+            Arc::new(Decimal128Array::from(vec![5]).with_precision_and_scale(38, 3).unwrap()),
+            "\"0.005\"",
+            "0.005",
+        ),
         (Arc::new(Date32Array::from(vec![19_844])), "\"2024-05-01\"", "2024-05-01"),
-        (Arc::new(TimestampMicrosecondArray::from(vec![1]).with_timezone("UTC")), "\"1970-01-01T00:00:00.000001Z\"", "1970-01-01T00:00:00.000001Z"),
-        (Arc::new(TimestampNanosecondArray::from(vec![1_999])), "\"1970-01-01T00:00:00.000001Z\"", "1970-01-01T00:00:00.000001Z"),
-        (Arc::new(Time64NanosecondArray::from(vec![3_600_000_000_000])), "\"01:00:00.000000\"", "01:00:00.000000"),
+        (
+            Arc::new(TimestampMicrosecondArray::from(vec![1]).with_timezone("UTC")),
+            "\"1970-01-01T00:00:00.000001Z\"",
+            "1970-01-01T00:00:00.000001Z",
+        ),
+        (
+            Arc::new(TimestampNanosecondArray::from(vec![1_999])),
+            "\"1970-01-01T00:00:00.000001Z\"",
+            "1970-01-01T00:00:00.000001Z",
+        ),
+        (
+            Arc::new(Time64NanosecondArray::from(vec![3_600_000_000_000])),
+            "\"01:00:00.000000\"",
+            "01:00:00.000000",
+        ),
         (Arc::new(NullArray::new(1)), "null", ""),
         (Arc::new(DictionaryArray::<Int32Type>::from_iter(["b"])), "\"b\"", "b"),
         (Arc::new(map.finish()), "{\"a\\\"b\":null}", "\"{\"\"a\\\"\"b\"\":null}\""),
@@ -86,7 +116,10 @@ fn every_type_has_one_text() {
 
 #[test]
 fn json_is_whole_with_and_without_rows() {
-    let rows = batch(vec![("a", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef), ("b \"c\"", Arc::new(StringArray::from(vec![Some("x"), None])))]);
+    let rows = batch(vec![
+        ("a", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef),
+        ("b \"c\"", Arc::new(StringArray::from(vec![Some("x"), None]))),
+    ]);
     let json: serde_json::Value = serde_json::from_slice(&render(Format::Json, &rows)).unwrap();
     let expected = serde_json::json!({
         "columns": [{"name": "a", "type": "int64"}, {"name": "b \"c\"", "type": "string"}],
@@ -130,7 +163,8 @@ fn a_piece_ends_soon_after_its_size() {
 fn arrow_reads_back_and_carries_no_more_than_its_rows() {
     let secret = "a neighbour's row, not in the answer";
     let views = StringViewArray::from(vec!["a text longer than twelve bytes", secret]);
-    let rows = batch(vec![("v", Arc::new(views) as ArrayRef), ("n", Arc::new(Int64Array::from(vec![1, 2])))]).slice(0, 1);
+    let rows = batch(vec![("v", Arc::new(views) as ArrayRef), ("n", Arc::new(Int64Array::from(vec![1, 2])))])
+        .slice(0, 1);
     let bytes = render(Format::Arrow, &rows);
     assert!(!String::from_utf8_lossy(&bytes).contains(secret));
     let read: Vec<_> = StreamReader::try_new(bytes.as_slice(), None).unwrap().map(Result::unwrap).collect();

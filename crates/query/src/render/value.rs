@@ -171,9 +171,15 @@ fn text_of(array: &ArrayRef, row: usize) -> Result<String, ArrowError> {
         Scalar::Integer(value) => value.to_string(),
         Scalar::Float(value) if value.is_nan() => "NaN".to_owned(),
         Scalar::Float(value) if value.is_infinite() => {
-            if value > 0.0 { "Infinity".to_owned() } else { "-Infinity".to_owned() }
+            if value > 0.0 {
+                "Infinity".to_owned()
+            } else {
+                "-Infinity".to_owned()
+            }
         }
-        Scalar::Float(value) => serde_json::Number::from_f64(value).map(|n| n.to_string()).unwrap_or_default(),
+        Scalar::Float(value) => {
+            serde_json::Number::from_f64(value).map(|n| n.to_string()).unwrap_or_default()
+        }
         Scalar::Text(text) => text.to_owned(),
         Scalar::Plain(text) | Scalar::Printed(text) => text,
     })
@@ -226,7 +232,9 @@ fn scalar(array: &ArrayRef, row: usize) -> Result<Scalar<'_>, ArrowError> {
         DataType::Time32(TimeUnit::Second) => {
             Scalar::Plain(time(i64::from(of::<Time32SecondType>(array, row)) * 1_000_000))
         }
-        DataType::Time32(_) => Scalar::Plain(time(i64::from(of::<Time32MillisecondType>(array, row)) * 1_000)),
+        DataType::Time32(_) => {
+            Scalar::Plain(time(i64::from(of::<Time32MillisecondType>(array, row)) * 1_000))
+        }
         DataType::Time64(TimeUnit::Nanosecond) => {
             Scalar::Plain(time(of::<Time64NanosecondType>(array, row).div_euclid(1_000)))
         }

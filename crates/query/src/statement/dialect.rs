@@ -45,9 +45,11 @@ impl Dialect {
 /// Runs the parser; the outer error says that its dialect's budget is spent.
 pub(super) fn within_budget<T>(parse: impl FnOnce() -> T) -> Result<T, Exhausted> {
     // The closure owns the parser, nothing of it is looked at after an unwinding.
-    panic::catch_unwind(panic::AssertUnwindSafe(parse)).map_err(|payload| match payload.downcast::<Exhausted>() {
-        Ok(exhausted) => *exhausted,
-        Err(payload) => panic::resume_unwind(payload),
+    panic::catch_unwind(panic::AssertUnwindSafe(parse)).map_err(|payload| {
+        match payload.downcast::<Exhausted>() {
+            Ok(exhausted) => *exhausted,
+            Err(payload) => panic::resume_unwind(payload),
+        }
     })
 }
 

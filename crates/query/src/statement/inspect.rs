@@ -6,9 +6,7 @@ use std::{
     ops::ControlFlow,
 };
 
-use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, Query, Select, SetExpr, Statement, Visit, Visitor,
-};
+use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, SetExpr, Statement, Visit, Visitor};
 
 use crate::QueryError;
 

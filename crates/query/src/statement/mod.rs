@@ -57,14 +57,18 @@ pub(crate) fn check(text: &str, limits: Limits) -> Result<Checked, QueryError> {
     }
     let refuse = |error: ParserError| QueryError::from_parser(error, limits.depth_max);
     let lexer = Dialect::unbounded();
-    let tokens = Tokenizer::new(&lexer, text).tokenize_with_location().map_err(|fault| refuse(fault.into()))?;
+    let tokens =
+        Tokenizer::new(&lexer, text).tokenize_with_location().map_err(|fault| refuse(fault.into()))?;
     lexical::check(&tokens, limits.depth_max)?;
 
     let dialect = Dialect::with_budget(tokens.len());
     let levels = PARSER_LEVELS_MIN.max(limits.depth_max.saturating_mul(PARSER_LEVELS_PER_DEPTH));
     let first_word = lexical::first_word(&tokens);
     let parsed = dialect::within_budget(|| {
-        Parser::new(&dialect).with_recursion_limit(levels).with_tokens_with_locations(tokens).parse_statements()
+        Parser::new(&dialect)
+            .with_recursion_limit(levels)
+            .with_tokens_with_locations(tokens)
+            .parse_statements()
     });
     let mut statements = match parsed {
         Ok(Ok(statements)) => statements,
@@ -75,7 +79,9 @@ pub(crate) fn check(text: &str, limits: Limits) -> Result<Checked, QueryError> {
                 _ => refuse(fault),
             });
         }
-        Err(Exhausted) => return Err(QueryError::Size("the parser would have to try too many readings of it".to_owned())),
+        Err(Exhausted) => {
+            return Err(QueryError::Size("the parser would have to try too many readings of it".to_owned()));
+        }
     };
     let statement = match statements.len() {
         1 => statements.swap_remove(0),

@@ -80,12 +80,17 @@ fn other_kinds_are_refused_wherever_they_stand() {
         ("EXPLAIN INSERT INTO t VALUES (1)", "EXPLAIN of anything but a query"),
         ("SELECT * INTO t FROM u", "SELECT … INTO"),
         ("SELECT * FROM t FOR UPDATE", "SELECT … FOR UPDATE"),
-        ("WITH a AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM a", "a statement that changes data inside a query"),
+        (
+            "WITH a AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM a",
+            "a statement that changes data inside a query",
+        ),
         ("SELECT * FROM t; DROP TABLE t", ""),
     ] {
         match checked(text) {
             Err(QueryError::Kind(refused)) if !kind.is_empty() => assert_eq!(refused, kind, "{text}"),
-            Err(QueryError::Text(message)) if kind.is_empty() => assert!(message.contains("one statement"), "{text}"),
+            Err(QueryError::Text(message)) if kind.is_empty() => {
+                assert!(message.contains("one statement"), "{text}")
+            }
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -93,7 +98,20 @@ fn other_kinds_are_refused_wherever_they_stand() {
 
 #[test]
 fn texts_that_are_no_statement_are_refused() {
-    for text in ["", " ", ";", "-- nothing", "SELEC 1", "SELECT", "SELECT 'open", "SELECT (1", "SELECT 1 1 1", "\0", "🦀", "EXPLAIN EXPLAIN SELECT 1"] {
+    for text in [
+        "",
+        " ",
+        ";",
+        "-- nothing",
+        "SELEC 1",
+        "SELECT",
+        "SELECT 'open",
+        "SELECT (1",
+        "SELECT 1 1 1",
+        "\0",
+        "🦀",
+        "EXPLAIN EXPLAIN SELECT 1",
+    ] {
         assert_eq!(code(text), "sql_text", "{text:?}");
     }
     assert_eq!(code("SHOW TABLES LIKE 'x'"), "sql_plan");
@@ -231,7 +249,9 @@ fn queries_that_double_with_each_step_are_counted_out() {
 
 #[test]
 fn tables_are_named() {
-    let checked = checked("WITH a AS (SELECT * FROM b) SELECT *, (SELECT max(x) FROM headwater.public.c) FROM a JOIN \"D\" ON true");
+    let checked = checked(
+        "WITH a AS (SELECT * FROM b) SELECT *, (SELECT max(x) FROM headwater.public.c) FROM a JOIN \"D\" ON true",
+    );
     let tables: Vec<String> = checked.unwrap().tables.into_iter().collect();
     assert_eq!(tables, ["D", "a", "b", "c"]);
 }

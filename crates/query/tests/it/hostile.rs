@@ -127,7 +127,10 @@ async fn the_deepest_statement_that_passes_runs() {
     let runner = runner(SqlSettings { depth: 1_000_000, time: Duration::from_secs(120), ..settings() });
     let chain = |term: &str, operator: &str, terms: usize| vec![term; terms].join(operator);
     for (name, statement) in [
-        ("or", format!("SELECT count(*) FROM sensor_reading WHERE {}", chain("value = _offset", " OR ", 490))),
+        (
+            "or",
+            format!("SELECT count(*) FROM sensor_reading WHERE {}", chain("value = _offset", " OR ", 490)),
+        ),
         ("plus", format!("SELECT {} FROM sensor_reading", chain("value", " + ", 900))),
         ("parens", format!("SELECT {}value{} FROM sensor_reading", "(".repeat(900), ")".repeat(900))),
         ("unions", chain("SELECT 1", " UNION ALL ", 500)),

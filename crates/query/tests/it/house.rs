@@ -5,7 +5,8 @@ use std::{fs::File, path::Path, sync::Arc, time::Duration};
 use arrow::{
     array::{
         Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array,
-        Int64Array, ListArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray, new_null_array,
+        Int64Array, ListArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
+        new_null_array,
     },
     datatypes::{DataType, Field, Fields, Int64Type, Schema, SchemaRef},
 };
@@ -59,14 +60,16 @@ pub fn times(values: impl IntoIterator<Item = i64>) -> ArrayRef {
 pub fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     let fields: Vec<Field> =
         columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|column| column.1).collect()).unwrap()
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|column| column.1).collect())
+        .unwrap()
 }
 
 /// Rows `offsets` of `sensor_reading`. Version 1 has no `note`, and its `place` has no `floor`.
 pub fn readings(offsets: std::ops::Range<i64>, version: i32, seq: i64) -> RecordBatch {
     let all: Vec<i64> = offsets.collect();
     let count = all.len();
-    let rooms: ArrayRef = Arc::new(StringArray::from_iter_values(all.iter().map(|n| format!("room {}", n % 3))));
+    let rooms: ArrayRef =
+        Arc::new(StringArray::from_iter_values(all.iter().map(|n| format!("room {}", n % 3))));
     let mut place = vec![(Field::new("room", DataType::Utf8, true), rooms)];
     if version > 1 {
         let floors: ArrayRef = Arc::new(Int64Array::from_iter_values(all.iter().map(|n| n % 2)));
@@ -78,18 +81,25 @@ pub fn readings(offsets: std::ops::Range<i64>, version: i32, seq: i64) -> Record
         ("value", Arc::new(Float64Array::from_iter_values(all.iter().map(|n| *n as f64 / 2.0)))),
         ("Upper", Arc::new(BooleanArray::from_iter(all.iter().map(|n| (n % 5 != 0).then_some(n % 2 == 0))))),
         ("day", Arc::new(Date32Array::from_iter_values(all.iter().map(|n| 19_844 + (*n as i32))))),
-        ("price", Arc::new(
-            Decimal128Array::from_iter_values(all.iter().map(|n| i128::from(*n) * 101))
-                .with_precision_and_scale(10, 2)
-                .unwrap(),
-        )),
-        ("tags", Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(
-            all.iter().map(|n| Some(vec![Some(*n), None])),
-        ))),
+        (
+            "price",
+            Arc::new(
+                Decimal128Array::from_iter_values(all.iter().map(|n| i128::from(*n) * 101))
+                    .with_precision_and_scale(10, 2)
+                    .unwrap(),
+            ),
+        ),
+        (
+            "tags",
+            Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(
+                all.iter().map(|n| Some(vec![Some(*n), None])),
+            )),
+        ),
         ("place", Arc::new(StructArray::new(Fields::from(fields), arrays, None))),
     ];
     if version > 1 {
-        columns.push(("note", Arc::new(StringArray::from_iter(all.iter().map(|n| Some(format!("note {n}")))))));
+        columns
+            .push(("note", Arc::new(StringArray::from_iter(all.iter().map(|n| Some(format!("note {n}")))))));
     }
     columns.extend([
         ("_extra", new_null_array(&DataType::Utf8, count)),
@@ -107,10 +117,13 @@ pub fn write(lake: &Path, name: &str, batch: &RecordBatch) -> CutFile {
     let path = lake.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(8)).build();
-    let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
     writer.write(batch).unwrap();
     writer.close().unwrap();
-    let offsets = batch.column_by_name("_offset").map(|column| column.as_any().downcast_ref::<Int64Array>().unwrap().values().to_vec());
+    let offsets = batch
+        .column_by_name("_offset")
+        .map(|column| column.as_any().downcast_ref::<Int64Array>().unwrap().values().to_vec());
     let offset = offsets.map(|offsets| Range { min: offsets[0], max: offsets[offsets.len() - 1] });
     CutFile {
         path: name.into(),
@@ -123,7 +136,13 @@ pub fn write(lake: &Path, name: &str, batch: &RecordBatch) -> CutFile {
     }
 }
 
-pub fn table(lake: &Path, name: &str, columns: SchemaRef, files: Vec<CutFile>, hot: Vec<RecordBatch>) -> TableCut {
+pub fn table(
+    lake: &Path,
+    name: &str,
+    columns: SchemaRef,
+    files: Vec<CutFile>,
+    hot: Vec<RecordBatch>,
+) -> TableCut {
     let hot: Arc<dyn HotSource> = if hot.is_empty() { Arc::new(NoHot) } else { Arc::new(Batches(hot)) };
     let kind = match name {
         "rejects" => TableKind::Rejects,
@@ -160,7 +179,11 @@ pub fn house() -> House {
         root,
         "ledger",
         ledger_table_schema(),
-        vec![write(root, "ledger/l.parquet", &tallies(&[("sensor.reading", 0, "http", 20, 2), ("sensor.reading", 0, "tcp.a", 10, 0)]))],
+        vec![write(
+            root,
+            "ledger/l.parquet",
+            &tallies(&[("sensor.reading", 0, "http", 20, 2), ("sensor.reading", 0, "tcp.a", 10, 0)]),
+        )],
         vec![tallies(&[("sensor.reading", 0, "http", 6, 1), ("sensor.reading", 1, "http", 4, 1)])],
     );
     let streams = RecordBatch::try_new(
@@ -256,7 +279,12 @@ pub async fn ask(runner: &Runner, cut: &Cut, statement: &str) -> Result<String, 
     ask_as(runner, cut, statement, Format::Json).await
 }
 
-pub async fn ask_as(runner: &Runner, cut: &Cut, statement: &str, format: Format) -> Result<String, QueryError> {
+pub async fn ask_as(
+    runner: &Runner,
+    cut: &Cut,
+    statement: &str,
+    format: Format,
+) -> Result<String, QueryError> {
     let bytes = text(runner.run(statement, &Principal::local(), cut.clone()).await?, format).await?;
     Ok(String::from_utf8(bytes).unwrap())
 }

@@ -15,8 +15,13 @@ async fn a_file_is_opened_only_if_it_can_hold_a_row() {
     // Opening the old file fails from here on.
     std::fs::write(house.lake.path().join("sensor.reading/old.parquet"), b"no parquet at all").unwrap();
     for filter in [
-        "_offset >= 20", "_offset = 25", "_offset BETWEEN 20 AND 1000", "_offset > 19 AND sensor = 's1'",
-        "_time >= '2024-05-01T00:20:00Z'", "_partition = 1", "_offset IN (21, 22)",
+        "_offset >= 20",
+        "_offset = 25",
+        "_offset BETWEEN 20 AND 1000",
+        "_offset > 19 AND sensor = 's1'",
+        "_time >= '2024-05-01T00:20:00Z'",
+        "_partition = 1",
+        "_offset IN (21, 22)",
     ] {
         rows(&runner, &house.cut, &format!("SELECT count(*) FROM sensor_reading WHERE {filter}")).await;
     }

@@ -22,12 +22,13 @@ impl AsyncDB for Database {
     async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Refused> {
         let json = ask(&self.runner, &self.cut, sql).await.map_err(Refused)?;
         let json: Value = serde_json::from_str(&json).unwrap();
-        let types = json["columns"].as_array().unwrap().iter().map(|column| match column["type"].as_str().unwrap() {
-            name if name.contains("int") && !name.contains(['<', 'v']) => DefaultColumnType::Integer,
-            name if name.starts_with("float") => DefaultColumnType::FloatingPoint,
-            "string" => DefaultColumnType::Text,
-            _ => DefaultColumnType::Any,
-        });
+        let types =
+            json["columns"].as_array().unwrap().iter().map(|column| match column["type"].as_str().unwrap() {
+                name if name.contains("int") && !name.contains(['<', 'v']) => DefaultColumnType::Integer,
+                name if name.starts_with("float") => DefaultColumnType::FloatingPoint,
+                "string" => DefaultColumnType::Text,
+                _ => DefaultColumnType::Any,
+            });
         let rows = json["rows"].as_array().unwrap().iter();
         let rows = rows.map(|row| row.as_array().unwrap().iter().map(shown).collect()).collect();
         Ok(DBOutput::Rows { types: types.collect(), rows })
@@ -60,7 +61,8 @@ impl std::error::Error for Refused {}
 #[tokio::test]
 async fn every_slt_file_holds() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
-    let mut files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty());
     let house = house();

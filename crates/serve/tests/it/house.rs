@@ -10,14 +10,17 @@ use std::{
 };
 
 use arrow::{
-    array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array},
+    array::{
+        ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
+    },
     datatypes::SchemaRef,
 };
 use async_trait::async_trait;
 use axum::middleware;
 use hw_event::{Offset, Partition, StreamId};
 use hw_query::{
-    Cut, HotBatches, HotError, HotSource, PayloadOpener, Runner, SqlSettings, TableCut, TableKind, streams_schema,
+    Cut, HotBatches, HotError, HotSource, PayloadOpener, Runner, SqlSettings, TableCut, TableKind,
+    streams_schema,
 };
 use hw_schema::{Registry, Schema, Stream, rows};
 use hw_serve::{Backend, CutFailed, Guard, ListenSettings, listen_with};
@@ -72,7 +75,9 @@ fn events(schema: &Schema, count: i64) -> RecordBatch {
         Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC")) as ArrayRef
     };
     let arrays = columns.fields().iter().map(|field| match field.name().as_str() {
-        "sensor" => Arc::new(StringArray::from_iter_values(offsets.iter().map(|n| format!("s{n}")))) as ArrayRef,
+        "sensor" => {
+            Arc::new(StringArray::from_iter_values(offsets.iter().map(|n| format!("s{n}")))) as ArrayRef
+        }
         "n" => Arc::new(Int64Array::from_iter(offsets.iter().map(|n| (n % 4 == 0).then_some(*n)))),
         "_partition" => Arc::new(Int32Array::from(vec![0; offsets.len()])),
         "_schema" => Arc::new(Int32Array::from(vec![1; offsets.len()])),
@@ -128,7 +133,10 @@ impl Backend for House {
             ..hw_event::Tally::new(StreamId(1), "http", hw_event::Timestamp(MAY))
         };
         let name = || "sensor.reading".parse().unwrap();
-        let tallies = rows::ledger_table_batch(&[(name(), hw_event::Seq(1), tally(600)), (name(), hw_event::Seq(2), tally(400))]);
+        let tallies = rows::ledger_table_batch(&[
+            (name(), hw_event::Seq(1), tally(600)),
+            (name(), hw_event::Seq(2), tally(400)),
+        ]);
         let streams = RecordBatch::try_new(
             streams_schema(),
             vec![

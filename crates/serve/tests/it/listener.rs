@@ -29,12 +29,21 @@ async fn strangers_are_refused_before_any_route() {
     };
     assert_eq!(ask(&format!("GET /livez HTTP/1.1\r\nhost: localhost:{port}\r\n")).await, "200");
     assert_eq!(ask("GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n").await, "200");
-    assert_eq!(ask(&format!("GET http://[::1]:{port}/livez HTTP/1.1\r\nhost: [::1]:{port}\r\n")).await, "200");
+    assert_eq!(
+        ask(&format!("GET http://[::1]:{port}/livez HTTP/1.1\r\nhost: [::1]:{port}\r\n")).await,
+        "200"
+    );
     assert_eq!(ask("GET /livez HTTP/1.1\r\n").await, "400");
     assert_eq!(ask("GET /livez HTTP/1.1\r\nhost: evil.example\r\n").await, "403");
     assert_eq!(ask(&format!("GET /nowhere HTTP/1.1\r\nhost: evil.example:{port}\r\n")).await, "403");
     assert_eq!(ask("GET http://evil.example/livez HTTP/1.1\r\nhost: localhost\r\n").await, "403");
-    assert_eq!(ask("POST /v1/sql HTTP/1.1\r\nhost: localhost\r\norigin: http://evil.example\r\ncontent-length: 0\r\n").await, "403");
+    assert_eq!(
+        ask(
+            "POST /v1/sql HTTP/1.1\r\nhost: localhost\r\norigin: http://evil.example\r\ncontent-length: 0\r\n"
+        )
+        .await,
+        "403"
+    );
     assert_eq!(ask("OPTIONS /v1/sql HTTP/1.1\r\nhost: localhost\r\norigin: null\r\n").await, "403");
     let refused = server.raw(b"GET / HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n").await;
     assert!(refused.contains("application/problem+json") && refused.contains("foreign_host"), "{refused}");
@@ -59,13 +68,16 @@ async fn slow_heads_are_cut_off() {
     // A request that takes longer than a head may is not a slow head.
     let (tell, told) = oneshot::channel::<()>();
     let told = std::sync::Arc::new(tokio::sync::Mutex::new(Some(told)));
-    let more = Router::new().route("/slow", get(move || async move {
-        let told = told.lock().await.take();
-        if let Some(told) = told {
-            let _ = told.await;
-        }
-        "done"
-    }));
+    let more = Router::new().route(
+        "/slow",
+        get(move || async move {
+            let told = told.lock().await.take();
+            if let Some(told) = told {
+                let _ = told.await;
+            }
+            "done"
+        }),
+    );
     let server = server_with(listen, more).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"GET /slow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
@@ -99,7 +111,8 @@ async fn connections_are_counted() {
     drop(held.pop());
     let again = async {
         loop {
-            let answer = server.raw(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+            let answer =
+                server.raw(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
             if status(&answer) == "200" {
                 return;
             }
@@ -124,16 +137,19 @@ async fn stopping_ends_what_is_under_way() {
     let (entered, has_entered) = oneshot::channel::<()>();
     let (tell, told) = oneshot::channel::<()>();
     let parts = std::sync::Arc::new(std::sync::Mutex::new(Some((entered, told))));
-    let more = Router::new().route("/slow", get(move || {
-        let parts = parts.lock().unwrap().take();
-        async move {
-            if let Some((entered, told)) = parts {
-                let _ = entered.send(());
-                let _ = told.await;
+    let more = Router::new().route(
+        "/slow",
+        get(move || {
+            let parts = parts.lock().unwrap().take();
+            async move {
+                if let Some((entered, told)) = parts {
+                    let _ = entered.send(());
+                    let _ = told.await;
+                }
+                "done"
             }
-            "done"
-        }
-    }));
+        }),
+    );
     let server = server_with(ListenSettings::default(), more).await;
     let mut idle = TcpStream::connect(server.address).await.unwrap();
     idle.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
@@ -156,15 +172,18 @@ async fn stopping_ends_what_is_under_way() {
 async fn stopping_does_not_wait_for_ever() {
     let (entered, has_entered) = oneshot::channel::<()>();
     let entered = std::sync::Arc::new(std::sync::Mutex::new(Some(entered)));
-    let more = Router::new().route("/never", get(move || {
-        let entered = entered.lock().unwrap().take();
-        async move {
-            if let Some(entered) = entered {
-                let _ = entered.send(());
+    let more = Router::new().route(
+        "/never",
+        get(move || {
+            let entered = entered.lock().unwrap().take();
+            async move {
+                if let Some(entered) = entered {
+                    let _ = entered.send(());
+                }
+                std::future::pending::<()>().await;
             }
-            std::future::pending::<()>().await;
-        }
-    }));
+        }),
+    );
     let listen = ListenSettings { stop_time: SHORT, ..ListenSettings::default() };
     let server = server_with(listen, more).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();

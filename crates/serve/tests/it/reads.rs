@@ -86,10 +86,26 @@ async fn streams_are_listed_and_shown() {
     assert_eq!(stream["events"], 1_000);
     assert_eq!(stream["rejected"], 2);
     let names: Vec<&str> = stream.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(names, [
-        "stream", "table_name", "schema", "partitions", "key", "mode", "events", "rejected", "first_at", "last_at",
-        "journal_bytes", "lake_bytes", "lake_version", "lag_events", "lake_path",
-    ]);
+    assert_eq!(
+        names,
+        [
+            "stream",
+            "table_name",
+            "schema",
+            "partitions",
+            "key",
+            "mode",
+            "events",
+            "rejected",
+            "first_at",
+            "last_at",
+            "journal_bytes",
+            "lake_bytes",
+            "lake_version",
+            "lag_events",
+            "lake_path",
+        ]
+    );
     let one: Value = server.get("/v1/streams/sensor.reading").await.json().await.unwrap();
     assert_eq!(one["document"]["x-key"], json!(["sensor"]));
     assert_eq!(one["partitions"], 2);
@@ -104,8 +120,20 @@ async fn the_ledger_has_all_formats() {
     let server = server(Options::default()).await;
     let json: Value = server.get("/v1/ledger").await.json().await.unwrap();
     assert_eq!(json["row_count"], 1);
-    assert_eq!(json["rows"][0].as_array().unwrap()[..5], [json!("sensor.reading"), json!("2024-05-01T00:00:00.000000Z"), json!("http"), json!(1_002), json!(1_000)]);
-    let request = server.client.get(server.url("/v1/ledger?stream=sensor.reading")).header("accept", "application/x-ndjson");
+    assert_eq!(
+        json["rows"][0].as_array().unwrap()[..5],
+        [
+            json!("sensor.reading"),
+            json!("2024-05-01T00:00:00.000000Z"),
+            json!("http"),
+            json!(1_002),
+            json!(1_000)
+        ]
+    );
+    let request = server
+        .client
+        .get(server.url("/v1/ledger?stream=sensor.reading"))
+        .header("accept", "application/x-ndjson");
     let line: Value = request.send().await.unwrap().json().await.unwrap();
     assert_eq!(line["rejected"], 2);
     let none: Value = server.get("/v1/ledger?stream=x'%20OR%20'1'='1").await.json().await.unwrap();
@@ -139,7 +167,9 @@ async fn the_document_tells_the_truth() {
     let server = server(Options::default()).await;
     let document: Value = server.get("/openapi.json").await.json().await.unwrap();
     for (path, methods) in document["paths"].as_object().unwrap() {
-        for method in methods.as_object().unwrap().keys().filter(|method| ["get", "post"].contains(&method.as_str())) {
+        for method in
+            methods.as_object().unwrap().keys().filter(|method| ["get", "post"].contains(&method.as_str()))
+        {
             let url = server.url(&path.replace("{stream}", "sensor.reading"));
             let request = if method == "get" { server.client.get(url) } else { server.client.post(url) };
             let status = request.send().await.unwrap().status().as_u16();

@@ -83,13 +83,28 @@ async fn only_json_bodies_are_read() {
         }
         .send()
     };
-    for content_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp"), Some("multipart/form-data")] {
+    for content_type in [
+        None,
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+        Some("application/jsonp"),
+        Some("multipart/form-data"),
+    ] {
         let response = post(content_type, "{\"sql\":\"SELECT 1\"}").await.unwrap();
         assert_eq!(problem(response).await, (415, "unsupported_media_type".to_owned()), "{content_type:?}");
     }
     let response = post(Some("Application/JSON; charset=utf-8"), "{\"sql\":\"SELECT 1\"}").await.unwrap();
     assert_eq!(response.status(), 200);
-    for body in ["", "{}", "[]", "SELECT 1", "{\"sql\":1}", "{\"sql\":\"SELECT 1\",\"more\":1}", "{\"sql\":\"SELECT 1\"", "\u{feff}{\"sql\":\"SELECT 1\"}"] {
+    for body in [
+        "",
+        "{}",
+        "[]",
+        "SELECT 1",
+        "{\"sql\":1}",
+        "{\"sql\":\"SELECT 1\",\"more\":1}",
+        "{\"sql\":\"SELECT 1\"",
+        "\u{feff}{\"sql\":\"SELECT 1\"}",
+    ] {
         let response = post(Some("application/json"), body).await.unwrap();
         assert_eq!(problem(response).await, (400, "bad_body".to_owned()), "{body}");
     }
@@ -107,7 +122,9 @@ async fn only_json_bodies_are_read() {
 async fn a_late_failure_cuts_the_body_off() {
     let sql = SqlSettings { rows: 1_500, memory: 256 * 1024 * 1024, ..SqlSettings::default() };
     let server = server(Options { sql, ..Options::default() }).await;
-    let statement = |rows| format!("SELECT repeat('x', 50000) || CAST(value AS VARCHAR) AS x FROM generate_series(1, {rows})");
+    let statement = |rows| {
+        format!("SELECT repeat('x', 50000) || CAST(value AS VARCHAR) AS x FROM generate_series(1, {rows})")
+    };
     for accept in ["application/json", "text/csv"] {
         let whole = server.sql(&statement(1_500), accept).await;
         assert_eq!(whole.status(), 200);
