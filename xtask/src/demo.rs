@@ -166,10 +166,7 @@ pub fn run(binary: Binary, end: End) -> Result<()> {
 
 /// Loads the launches and the bad records, takes the answers that the tables must give, and stops, so that
 /// everything is in the lake. Calls `check` with the lake and the answers, then removes all.
-pub fn with_loaded_lake(
-    binary: Binary,
-    check: impl FnOnce(&Path, &Value) -> Result<()>,
-) -> Result<()> {
+pub fn with_loaded_lake(binary: Binary, check: impl FnOnce(&Path, &Value) -> Result<()>) -> Result<()> {
     let demo = Demo::prepare(binary)?;
     let mut server = demo.start()?;
     for source in SOURCES.iter().filter(|source| !matches!(source.sends, Sends::Sensor)) {
@@ -318,8 +315,8 @@ impl Demo {
 /// What the ledger says was received; what the tables say was stored and rejected. They must agree.
 fn counts(server: &Server) -> Result<Counts> {
     let rows = server.rows(
-        "SELECT coalesce((SELECT sum(received) FROM ledger), 0), (SELECT count(*) FROM sensor_reading), \
-         (SELECT count(*) FROM rejects)",
+        "SELECT coalesce((SELECT sum(received) FROM ledger), 0) AS received, (SELECT count(*) FROM sensor_reading) AS stored, \
+         (SELECT count(*) FROM rejects) AS rejected",
     )?;
     let row = rows.first().context("no counts")?;
     let count = |index: usize| row[index].as_u64().with_context(|| format!("not a count: {row}"));

@@ -122,7 +122,7 @@ impl Drop for Shared {
 impl Runner {
     /// Starts the threads.
     pub fn new(settings: SqlSettings, opener: Arc<dyn PayloadOpener>) -> io::Result<Runner> {
-        const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
+        const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
         let pool = TrackConsumersPool::new(GreedyMemoryPool::new(settings.memory), TOP_CONSUMERS);
         let environment = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(pool))

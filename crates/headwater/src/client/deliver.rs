@@ -35,8 +35,6 @@ pub struct Receipt {
     pub duplicates: u64,
     #[serde(default)]
     pub errors: Vec<ReceiptError>,
-    #[serde(default)]
-    pub errors_left_out: u64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -63,8 +63,6 @@ pub struct CheckedConfig {
     pub http: Http,
     /// By name.
     pub tcp: BTreeMap<String, Tcp>,
-    /// By name; paths absolute or relative to the working directory.
-    pub directory: BTreeMap<String, Directory>,
     pub journal: Journal,
     pub lake: Lake,
     pub sql: Sql,
@@ -116,15 +114,12 @@ pub(crate) fn load(project: &Path, file: Option<&Source>, overrides: &Overrides)
             tcp.insert(name, read);
         }
     }
-    let mut directory = BTreeMap::new();
     for (name, place) in layers.names_of("directory") {
         let read = Directory::read(&mut layers.reader(&["directory", &name], Some(place.clone())));
-        if let Some(mut read) = read {
+        if let Some(read) = read {
             let given = layers.given(&["directory", &name, "stream"]);
             let place = given.map_or(place, |given| given.place.clone());
-            uses.push(StreamUse { section: format!("directory.{name}"), stream: read.stream.clone(), place });
-            read.path = resolve(project, &layers, &["directory", &name, "path"], read.path);
-            directory.insert(name, read);
+            uses.push(StreamUse { section: format!("directory.{name}"), stream: read.stream, place });
         }
     }
     // Every section is read before any is missed, so that all their faults are told.
@@ -160,7 +155,6 @@ pub(crate) fn load(project: &Path, file: Option<&Source>, overrides: &Overrides)
             ack: general.ack,
             http: http?,
             tcp,
-            directory,
             journal: journal?,
             lake: lake?,
             sql: sql?,

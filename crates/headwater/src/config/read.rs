@@ -61,7 +61,7 @@ impl<'s> Layers<'s> {
             path.push(key.get_ref().to_string());
             let key_place = Place::of_span(source, key.span());
             match matching(path) {
-                Match::Setting(_) => {
+                Match::Setting => {
                     let place = Place::of_span(source, value.span());
                     self.give(path.clone(), GivenValue::Toml(value.get_ref().clone()), place, true);
                 }
@@ -118,7 +118,7 @@ impl<'s> Layers<'s> {
 
     fn text(&mut self, path: Key, value: String, place: Place) {
         match matching(&path) {
-            Match::Setting(_) => {
+            Match::Setting => {
                 if let [section, name, _] = path.as_slice() {
                     self.name(section.clone(), name.clone(), place.clone());
                 }
@@ -237,7 +237,7 @@ fn about(setting: &Setting) -> String {
 }
 
 enum Match {
-    Setting(&'static Setting),
+    Setting,
     /// Settings lie below.
     Section,
     None,
@@ -256,7 +256,7 @@ fn matching(path: &[String]) -> Match {
     for setting in settings::all() {
         let declared: Vec<&str> = parts(setting).collect();
         if declared.len() >= path.len() && declared.iter().zip(path).all(|(d, g)| part_fits(d, g)) {
-            return if declared.len() == path.len() { Match::Setting(setting) } else { Match::Section };
+            return if declared.len() == path.len() { Match::Setting } else { Match::Section };
         }
     }
     Match::None

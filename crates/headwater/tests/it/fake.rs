@@ -13,14 +13,13 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::State,
-    http::{Method, Request, Response, StatusCode, Uri},
+    http::{Request, Response, StatusCode, Uri},
 };
 use tokio::sync::oneshot;
 
 /// One request as it came.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    pub method: Method,
     pub uri: Uri,
     pub headers: axum::http::HeaderMap,
     pub body: Bytes,
@@ -115,7 +114,7 @@ impl Drop for Fake {
 async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 64 << 20).await.unwrap();
-    let asked = Asked { method: head.method, uri: head.uri, headers: head.headers, body };
+    let asked = Asked { uri: head.uri, headers: head.headers, body };
     let Answer(status, headers, body) = (shared.decide.lock().unwrap())(&asked);
     shared.asked.lock().unwrap().push(asked);
     let mut response = Response::builder().status(StatusCode::from_u16(status).unwrap());

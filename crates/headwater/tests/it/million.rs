@@ -146,8 +146,7 @@ async fn a_million_events_are_accounted_for() {
         server.number(&format!("SELECT count(*) FROM (SELECT DISTINCT p, o FROM ({offsets}))")).await,
         received
     );
-    let dense =
-        format!("SELECT sum(m) FROM (SELECT max(o) + 1 AS m FROM ({offsets}) GROUP BY p)");
+    let dense = format!("SELECT sum(m) FROM (SELECT max(o) + 1 AS m FROM ({offsets}) GROUP BY p)");
     assert_eq!(server.number(&dense).await, received);
     // 280 keys over 100 partitions leave a few empty.
     assert!(server.number("SELECT count(DISTINCT _partition) FROM reading").await > 80);

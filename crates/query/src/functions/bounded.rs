@@ -21,7 +21,10 @@ use datafusion::{
     },
 };
 
-use super::growth::{Growth, growth_of};
+use super::{
+    CONSTANT_BYTES_MAX,
+    growth::{Growth, growth_of},
+};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Bounded {
@@ -83,12 +86,15 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let bytes = self.growth.bytes(&args.args, args.number_rows)?;
-        if bytes > self.bytes_max as u64 {
+        let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let (rows, bytes_max) =
+            if constant { (1, self.bytes_max.min(CONSTANT_BYTES_MAX)) } else { (args.number_rows, self.bytes_max) };
+        let bytes = self.growth.bytes(&args.args, rows)?;
+        if bytes > bytes_max as u64 {
             return Err(DataFusionError::ResourcesExhausted(format!(
-                "one call of {} would make {bytes} bytes, at most {} are allowed",
+                "one call of {} would make {bytes} bytes, at most {bytes_max} are allowed{}",
                 self.name(),
-                self.bytes_max
+                if constant { " for a constant" } else { "" }
             )));
         }
         self.inner.inner().invoke_with_args(args)

@@ -61,9 +61,8 @@ pub(super) fn growth_of(function: &str) -> Option<Growth> {
 }
 
 impl Growth {
-    /// Bytes of the result over all rows (1 if every argument is a constant).
+    /// Bytes of the result over all rows.
     pub(super) fn bytes(self, args: &[ColumnarValue], rows: usize) -> Result<u64> {
-        let rows = if args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_))) { 1 } else { rows };
         let args = args.iter().map(Argument::new).collect::<Result<Vec<_>>>()?;
         let none = Argument::none();
         let arg = |index: usize| args.get(index).unwrap_or(&none);

@@ -27,6 +27,9 @@ use growth::growth_of;
 const CALL_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// … and never more than this part of what all statements share.
 const CALL_PART_OF_MEMORY: usize = 8;
+/// The largest result of a call whose arguments are all constants. The planner makes it, copies it and prints it
+/// many times over, and it stands in memory once a row: 10 MB of it take half a minute to plan.
+const CONSTANT_BYTES_MAX: usize = 1024 * 1024;
 /// A constant is repeated for each row of a batch; the rows are so few that this part of a call's result is enough.
 const CONSTANT_PART_OF_CALL: usize = 4;
 /// The separator of `string_agg` stands between all values of a group.

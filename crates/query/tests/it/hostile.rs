@@ -47,13 +47,15 @@ async fn functions_make_no_more_than_they_may() {
         "SELECT regexp_replace(repeat('a', 1000000), '', repeat('b', 1000000), 'g')",
         "SELECT regexp_replace(repeat('a', 100000), '.*', repeat('$0', 100000), 'g')",
         "SELECT array_to_string(range(0, 1000000), repeat('b', 1000000))",
-        "SELECT * FROM (SELECT repeat('a', 10000000) x) WHERE x || x || x || x || x || x || x || x = ''",
-        "SELECT concat(repeat('a', 10000000), repeat('b', 10000000))",
+        "SELECT * FROM (SELECT repeat('a', 500000) x) WHERE x || x || x || x || x || x || x || x = ''",
+        "SELECT concat(repeat('a', 600000), repeat('b', 600000))",
         "WITH a AS (SELECT repeat('x', 8000000) s), b AS (SELECT s || s AS s FROM a), c AS (SELECT s || s AS s FROM b), d AS (SELECT s || s AS s FROM c), e AS (SELECT s || s AS s FROM d) SELECT length(s) FROM e",
-        "SELECT make_array(range(0, 500000), range(0, 500000), range(0, 500000), range(0, 500000), range(0, 500000))",
+        "SELECT make_array(range(0, 50000), range(0, 50000), range(0, 50000))",
         "SELECT to_char(_time, repeat('%c', 1000000)) FROM sensor_reading",
         "SELECT levenshtein(repeat('a', 1000000), repeat('b', 1000000))",
-        "SELECT encode(encode(repeat('x', 8000000), 'hex'), 'hex')",
+        "SELECT encode(encode(repeat('x', 300000), 'hex'), 'hex')",
+        "SELECT sum(length(x || x || x || x || x || x || x || x || x || x || x)) FROM (SELECT repeat(sensor, 500000 + CAST(value AS INT)) x FROM sensor_reading)",
+        "SELECT count(*) FROM (SELECT array_concat(x, x, x, x, x, x) y FROM (SELECT range(0, 100000 + _offset) x FROM sensor_reading)) WHERE y[1] = 0",
     ] {
         let started = Instant::now();
         assert_eq!(code(&runner, &house.cut, statement).await, "sql_memory", "{statement}");

@@ -57,7 +57,12 @@ async fn time_ends_computing() {
     let products = "SELECT count(*) FROM generate_series(1, 5000) a, generate_series(1, 5000) b, generate_series(1, 5000) c WHERE a.value + b.value + c.value = 0";
     let end = code(&runner, &house.cut, products).await;
     assert!(["sql_memory", "sql_time"].contains(&end), "{end}");
-    assert_eq!(code(&runner, &house.cut, "SELECT 1").await, "ok");
+    // What was given up leaves its threads at its next batch; others get on with them.
+    let started = Instant::now();
+    while code(&runner, &house.cut, "SELECT 1").await != "ok" {
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+    println!("answers again after {:?}", started.elapsed());
 }
 
 /// A reader that takes one batch and then nothing loses the rest.

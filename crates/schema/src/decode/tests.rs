@@ -1,3 +1,5 @@
+//! Verdicts of the decoder: what is stored, what is refused, and what each refusal says.
+
 use arrow::{
     array::{Array, AsArray},
     datatypes::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType},

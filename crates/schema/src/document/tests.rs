@@ -1,3 +1,5 @@
+//! Schema documents: what is understood, and how each fault is told.
+
 use super::*;
 use crate::{Privacy, schema::Kind};
 

@@ -1,3 +1,5 @@
+//! The formats that assert, against values that do and do not have them.
+
 use super::*;
 
 #[test]
