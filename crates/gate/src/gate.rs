@@ -22,7 +22,8 @@ use tokio::{
 
 use crate::{
     Catalog, EventError, Framing, Identity, Receipt, Refusal, Submission,
-    assembly::{Assembler, Judged, JudgedIdentity, SealedReject},
+    assembly::Assembler,
+    judged::{Judged, JudgedIdentity, SealedReject},
     sequencer::{Queued, Sequencer},
     window::{self, Window},
 };

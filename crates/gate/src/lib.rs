@@ -3,9 +3,12 @@
 //! its verdicts, its idempotency key and its tally. Does not answer queries and knows no SQL.
 
 mod assembly;
+mod blocks;
 mod catalog;
 pub mod doors;
 mod gate;
+mod judged;
+mod place;
 mod producers;
 mod sequencer;
 mod submission;

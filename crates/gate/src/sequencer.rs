@@ -11,7 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::{
     Refusal,
-    assembly::{Assembled, Assembler, Judged, Verdict},
+    assembly::{Assembled, Assembler},
+    judged::{Judged, Verdict},
 };
 
 /// A group ends at this many bytes of events; a single larger request is a group of its own.

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use crate::QueryError;
+use crate::{QueryError, threads::Work};
 
 pub(crate) type Item = Result<RecordBatch, QueryError>;
 
@@ -25,28 +25,6 @@ pub struct Answer {
     deadline: Pin<Box<Sleep>>,
     time_max: Duration,
     ended: bool,
-}
-
-/// The task that runs a statement; it ends with this value.
-pub(crate) struct Work(pub(crate) tokio::task::JoinHandle<Result<(), QueryError>>);
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl Work {
-    /// How the statement ended, once it sends no more.
-    pub(crate) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Result<(), QueryError>> {
-        match ready!(Pin::new(&mut self.0).poll(context)) {
-            Ok(end) => Poll::Ready(end),
-            Err(fault) => Poll::Ready(Err(QueryError::Internal(match fault.is_panic() {
-                true => "the engine panicked".to_owned(),
-                false => "the engine was stopped".to_owned(),
-            }))),
-        }
-    }
 }
 
 impl Answer {
@@ -79,7 +57,7 @@ impl Stream for Answer {
             // A kernel that never yields cannot be stopped, but nobody waits for it longer than this.
             Poll::Pending => {
                 ready!(self.deadline.as_mut().poll(context));
-                self.work.0.abort();
+                self.work.give_up();
                 Some(Err(QueryError::Time(self.time_max)))
             }
         };

@@ -13,8 +13,10 @@ mod prune;
 pub mod render;
 mod runner;
 mod statement;
+mod stop;
 mod system;
 mod table;
+mod threads;
 
 pub use answer::Answer;
 pub use cut::{

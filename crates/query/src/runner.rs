@@ -1,7 +1,6 @@
 //! Runs statements, each in a session of its own, all within one set of limits.
-//! Always: a statement is checked before it is planned; it runs on the runner's own threads, whose stacks hold the
-//! deepest tree a statement may have, so it never takes a thread or a stack of its caller. Memory is one pool for all
-//! statements; nothing spills to disk. Does not decide who may ask, only what they may see.
+//! Always: a statement is checked before it is planned; it never takes a thread or a stack of its caller. Memory is one
+//! pool for all statements; nothing spills to disk. Does not decide who may ask, only what they may see.
 
 use std::{
     collections::HashSet,
@@ -18,7 +17,7 @@ use datafusion::{
     catalog::{CatalogProviderList, MemoryCatalogProviderList},
     error::{DataFusionError, Result as EngineResult},
     execution::{
-        SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext,
+        SendableRecordBatchStream, SessionState, SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::{GreedyMemoryPool, TrackConsumersPool},
         object_store::ObjectStoreUrl,
@@ -33,25 +32,22 @@ use datafusion::{
 use futures::StreamExt;
 use hw_event::Principal;
 use tokio::{
-    runtime::Runtime,
     sync::{Semaphore, mpsc, oneshot},
     time::Instant,
 };
 
 use crate::{
     Answer, Cut, PayloadOpener, QueryError, TableKind,
-    answer::{Item, Work},
+    answer::Item,
     catalog::{CATALOG, INFORMATION_SCHEMA, SCHEMA, catalog},
     functions::Functions,
     statement::{self, Ask, Checked, Limits},
+    stop::{Stop, stoppable},
+    threads::{self, cores},
 };
 
 /// Statements that run at one time; more wait, within their own time.
 const STATEMENTS_MAX: usize = 16;
-/// Virtual, not resident: what the deepest tree that `statement` lets pass needs, many times over.
-const STACK_BYTES: usize = 64 * 1024 * 1024;
-/// Threads that read files and pull hot batches.
-const BLOCKING_THREADS_MAX: usize = 32;
 /// Batches made ahead of the reader.
 const BATCHES_AHEAD: usize = 2;
 /// A configured depth above this is as good as this.
@@ -92,7 +88,7 @@ impl Default for SqlSettings {
     }
 }
 
-/// A handle; clones share the threads, the memory and the caches.
+/// A handle; clones share the memory and the caches.
 #[derive(Clone)]
 pub struct Runner {
     shared: Arc<Shared>,
@@ -106,21 +102,9 @@ struct Shared {
     /// The lakes whose store is registered. Short sections, never across an await.
     lakes: Mutex<HashSet<u64>>,
     permits: Arc<Semaphore>,
-    /// `None` only while being dropped.
-    threads: Option<Runtime>,
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // The last handle may go inside another runtime, where waiting for threads is not allowed.
-        if let Some(threads) = self.threads.take() {
-            threads.shutdown_background();
-        }
-    }
 }
 
 impl Runner {
-    /// Starts the threads.
     pub fn new(settings: SqlSettings, opener: Arc<dyn PayloadOpener>) -> io::Result<Runner> {
         const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
         let pool = TrackConsumersPool::new(GreedyMemoryPool::new(settings.memory), TOP_CONSUMERS);
@@ -130,13 +114,6 @@ impl Runner {
             .with_metadata_cache_limit(FOOTER_CACHE_BYTES)
             .build_arc()
             .map_err(io::Error::other)?;
-        let threads = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(cores())
-            .max_blocking_threads(BLOCKING_THREADS_MAX)
-            .thread_stack_size(STACK_BYTES)
-            .thread_name("hw-query")
-            .enable_all()
-            .build()?;
         Ok(Runner {
             shared: Arc::new(Shared {
                 functions: Functions::new(settings.memory),
@@ -145,7 +122,6 @@ impl Runner {
                 environment,
                 lakes: Mutex::default(),
                 permits: Arc::new(Semaphore::new(STATEMENTS_MAX)),
-                threads: Some(threads),
             }),
         })
     }
@@ -169,19 +145,20 @@ impl Runner {
             .map_err(too_late)?
             .map_err(|_| QueryError::Internal("the runner is closed".to_owned()))?;
 
-        let Some(threads) = &self.shared.threads else {
-            return Err(QueryError::Internal("the runner is closed".to_owned()));
-        };
+        let stop = Arc::new(Stop::new(deadline, time_max));
         let (schema_sender, schema) = oneshot::channel();
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
-        let (runner, text, principal) = (self.clone(), statement.to_owned(), principal.clone());
-        let mut work = Work(threads.spawn(async move {
-            let run = runner.stream(&text, &principal, cut, schema_sender, sender);
-            let end = tokio::time::timeout_at(deadline, run).await.unwrap_or(Err(QueryError::Time(time_max)));
-            // The permit goes when the work is over, not when its caller stops waiting.
-            drop(permit);
-            end
-        }));
+        let work = {
+            let (runner, text, principal, stop) =
+                (self.clone(), statement.to_owned(), principal.clone(), Arc::clone(&stop));
+            async move {
+                let run = runner.stream(&text, &principal, cut, &stop, schema_sender, sender);
+                tokio::time::timeout_at(deadline, run).await.unwrap_or(Err(QueryError::Time(time_max)))
+            }
+        };
+        let started = threads::start(permit, stop, work);
+        let mut work =
+            started.map_err(|fault| QueryError::Internal(format!("no threads for it: {fault}")))?;
         match tokio::time::timeout_at(deadline, schema).await.map_err(too_late)? {
             Ok(schema) => Ok(Answer::new(schema, batches, work, deadline, time_max)),
             // No schema: the work ended before it had one, and says why.
@@ -197,13 +174,13 @@ impl Runner {
         text: &str,
         principal: &Principal,
         cut: Cut,
+        stop: &Arc<Stop>,
         schema: oneshot::Sender<SchemaRef>,
         batches: mpsc::Sender<Item>,
     ) -> Result<(), QueryError> {
         let checked = statement::check(text, self.limits())?;
-        let planned = self.plan(checked, principal, cut).await;
-        let (stream, _context) = planned.map_err(|error| QueryError::from_engine(&error, false))?;
-        let mut stream = stream;
+        let planned = self.plan(checked, principal, cut, stop).await;
+        let mut stream = planned.map_err(|error| QueryError::from_engine(&error, false))?;
         // A reader that has gone is no fault of the statement: whoever closed the channel is not listening.
         if schema.send(stream.schema()).is_err() {
             return Ok(());
@@ -228,7 +205,8 @@ impl Runner {
         checked: Checked,
         principal: &Principal,
         cut: Cut,
-    ) -> EngineResult<(SendableRecordBatchStream, Arc<TaskContext>)> {
+        stop: &Arc<Stop>,
+    ) -> EngineResult<SendableRecordBatchStream> {
         let mut state = self.session(&checked, principal, cut)?;
         let plan = match checked.ask {
             Ask::Plan(statement) => state.statement_to_plan(EngineStatement::Statement(statement)).await?,
@@ -239,8 +217,7 @@ impl Runner {
         let batch_rows = self.shared.functions.batch_rows(&plan, state.config().batch_size())?;
         *state.config_mut() = state.config().clone().with_batch_size(batch_rows);
         let plan = state.query_planner().create_physical_plan(&plan, &state).await?;
-        let context = state.task_ctx();
-        Ok((execute_stream(plan, Arc::clone(&context))?, context))
+        execute_stream(stoppable(plan, stop)?, state.task_ctx())
     }
 
     fn session(&self, checked: &Checked, principal: &Principal, cut: Cut) -> EngineResult<SessionState> {
@@ -289,10 +266,6 @@ impl Runner {
         let settings = &self.shared.settings;
         Limits { text_bytes_max: settings.text, depth_max: settings.depth.min(DEPTH_MAX) }
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 const SHOW_TABLES: &str = "SELECT table_name FROM information_schema.tables ORDER BY table_name";

@@ -39,7 +39,7 @@ fn every_default_is_valid() {
     assert_eq!(config.sql.rows.get(), 1_000_000);
     assert_eq!(config.limits.connections.get(), 16_384);
     assert_eq!(config.rejects.keep, Duration::from_secs(30 * 86_400));
-    assert!(config.tcp.is_empty() && config.directory.is_empty() && config.privacy.key_file.is_none());
+    assert!(config.tcp.is_empty() && config.privacy.key_file.is_none());
     // The defaults of sections that stand only where they are declared.
     let config = checked("[tcp.a]\nlisten = \"127.0.0.1:0\"\nstream = \"s\"\n", &Overrides::default());
     let tcp = &config.tcp["a"];
@@ -84,7 +84,6 @@ fn a_full_file_is_read() {
     assert_eq!(tcp.fields.0["tp"], "type");
     assert_eq!(tcp.ts_digits.map(|digits| digits.get()), Some(13));
     assert!(tcp.ack);
-    assert_eq!(config.directory["drop"].path, Path::new("proj/in"));
     assert_eq!(config.limits.body.bytes(), 4 << 20);
     assert_eq!(config.privacy.key_file.as_deref(), Some(Path::new("proj/secret.key")));
 }

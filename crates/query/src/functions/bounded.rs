@@ -87,8 +87,11 @@ impl ScalarUDFImpl for Bounded {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
-        let (rows, bytes_max) =
-            if constant { (1, self.bytes_max.min(CONSTANT_BYTES_MAX)) } else { (args.number_rows, self.bytes_max) };
+        let (rows, bytes_max) = if constant {
+            (1, self.bytes_max.min(CONSTANT_BYTES_MAX))
+        } else {
+            (args.number_rows, self.bytes_max)
+        };
         let bytes = self.growth.bytes(&args.args, rows)?;
         if bytes > bytes_max as u64 {
             return Err(DataFusionError::ResourcesExhausted(format!(

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::{
 
 use crate::QueryError;
 
-/// What fits the stack of the threads a statement runs on (`runner::STACK_BYTES`), with room to spare.
+/// What fits the stack of the threads a statement runs on (`threads::STACK_BYTES`), with room to spare.
 const LEVELS_MAX: usize = 4_000;
 
 /// One open parenthesis, or the text itself.

@@ -268,7 +268,7 @@ pub fn tallies(rows: &[(&str, i64, &str, i64, i64)]) -> RecordBatch {
 }
 
 pub fn settings() -> SqlSettings {
-    SqlSettings { memory: 128 * 1024 * 1024, time: Duration::from_secs(60), ..SqlSettings::default() }
+    SqlSettings { memory: 128 * 1024 * 1024, time: Duration::from_secs(600), ..SqlSettings::default() }
 }
 
 pub fn runner(settings: SqlSettings) -> Runner {

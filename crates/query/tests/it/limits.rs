@@ -52,7 +52,7 @@ async fn time_ends_computing() {
     ] {
         let started = Instant::now();
         assert_eq!(code(&runner, &house.cut, statement).await, "sql_time", "{statement}");
-        assert!(started.elapsed() < Duration::from_secs(10), "{statement}: {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(120), "{statement}: {:?}", started.elapsed());
     }
     let products = "SELECT count(*) FROM generate_series(1, 5000) a, generate_series(1, 5000) b, generate_series(1, 5000) c WHERE a.value + b.value + c.value = 0";
     let end = code(&runner, &house.cut, products).await;
@@ -60,7 +60,7 @@ async fn time_ends_computing() {
     // What was given up leaves its threads at its next batch; others get on with them.
     let started = Instant::now();
     while code(&runner, &house.cut, "SELECT 1").await != "ok" {
-        assert!(started.elapsed() < Duration::from_secs(20));
+        assert!(started.elapsed() < Duration::from_secs(120));
     }
     println!("answers again after {:?}", started.elapsed());
 }
@@ -69,12 +69,13 @@ async fn time_ends_computing() {
 #[tokio::test]
 async fn time_ends_a_slow_reader() {
     let house = house();
-    let time = Duration::from_millis(300);
+    let time = Duration::from_secs(3);
     let runner = runner(SqlSettings { time, rows: usize::MAX, ..settings() });
+    let started = Instant::now();
     let statement = "SELECT * FROM generate_series(1, 100000000)";
     let mut answer = runner.run(statement, &Principal::local(), house.cut.clone()).await.unwrap();
     assert!(answer.try_next().await.unwrap().is_some());
-    tokio::time::sleep(time).await;
+    tokio::time::sleep_until((started + time).into()).await;
     let rest = text(answer, Format::Ndjson).await;
     assert_eq!(rest.unwrap_err(), QueryError::Time(time));
 }
@@ -145,7 +146,7 @@ async fn dropping_the_answer_ends_the_statement() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(120), ended).await.unwrap();
 }
 
 /// A source that blocks for ever holds up its own statement and nobody else's.
@@ -155,7 +156,7 @@ async fn a_blocked_statement_ends_for_its_caller() {
     let gate = Arc::new(Gate::default());
     blocked.cut.tables[0].files.clear();
     blocked.cut.tables[0].hot = Arc::new(Waiting(Arc::clone(&gate)));
-    let runner = runner(SqlSettings { time: Duration::from_millis(300), ..settings() });
+    let runner = runner(SqlSettings { time: Duration::from_secs(3), ..settings() });
     assert_eq!(code(&runner, &blocked.cut, "SELECT sum(value) FROM sensor_reading").await, "sql_time");
     assert_eq!(code(&runner, &house().cut, "SELECT sum(value) FROM sensor_reading").await, "ok");
     *gate.open.lock().unwrap() = true;

@@ -247,7 +247,7 @@ impl Server {
 
 pub async fn read_all(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut text)).await;
+    let read = tokio::time::timeout(Duration::from_secs(120), stream.read_to_end(&mut text)).await;
     // A reset ends a connection as well as a clean close does.
     let _ = read.expect("the server hangs up");
     String::from_utf8_lossy(&text).into_owned()

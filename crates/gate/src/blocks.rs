@@ -1,0 +1,247 @@
+//! Blocks: the rows and the rejects of a group, one block of each for every stream and schema.
+//! Always: rows stand in the order of their partitions, and within one in the order of their offsets; what is encoded
+//! was copied together, so that no slice brings along bytes of others.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arrow::{
+    array::{
+        ArrayRef, BinaryBuilder, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+        UInt32Array,
+    },
+    compute::{concat_batches, take_record_batch},
+    error::ArrowError,
+};
+use hw_event::{StreamId, Timestamp};
+use hw_journal::{Block, BlockHeader, BlockKind, Extension, Run};
+use hw_schema::{
+    Schema,
+    rows::{self, Encoding, Optional, RowsError},
+};
+
+use crate::{
+    judged::{Judged, SealedReject},
+    place::Placed,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BlocksError {
+    #[error("rows could not be put together: {0}")]
+    Arrow(#[from] ArrowError),
+    #[error("rows could not be encoded: {0}")]
+    Rows(#[from] RowsError),
+}
+
+/// Stream and schema number; 0 where there is no schema.
+type BlockKey = (StreamId, i32);
+
+/// What a group's requests bring, until it is made into blocks.
+#[derive(Default)]
+pub(crate) struct Blocks {
+    /// In the order in which they came up.
+    keys: Vec<BlockKey>,
+    rows: HashMap<BlockKey, RowsPart>,
+    rejects: HashMap<BlockKey, Vec<RejectRow>>,
+}
+
+/// Rows of one stream and schema, gathered over a group.
+#[derive(Default)]
+struct RowsPart {
+    batches: Vec<RecordBatch>,
+    partitions: Vec<i32>,
+    offsets: Vec<i64>,
+    times: Vec<i64>,
+}
+
+struct RejectRow {
+    partition: i32,
+    offset: i64,
+    /// Number of the request in its group, and of the reject in its request.
+    request: usize,
+    reject: usize,
+}
+
+impl Blocks {
+    pub(crate) fn add(&mut self, index: usize, request: &Judged, placed: &Placed) {
+        let key = key_of(request);
+        if !self.keys.contains(&key) {
+            self.keys.push(key);
+        }
+        if !placed.rows.is_empty() {
+            self.rows.entry(key).or_default().take(request, placed);
+        }
+        let rejects = placed.rejects.iter();
+        self.rejects.entry(key).or_default().extend(rejects.map(|&(reject, partition, offset)| RejectRow {
+            partition,
+            offset,
+            request: index,
+            reject,
+        }));
+    }
+
+    pub(crate) fn finish(mut self, requests: &[Judged], now: Timestamp) -> Result<Vec<Block>, BlocksError> {
+        let mut blocks = Vec::new();
+        for key in std::mem::take(&mut self.keys) {
+            let schema = requests.iter().find(|request| key_of(request) == key).and_then(|request| {
+                let (_, schema) = request.schema.as_ref()?;
+                Some(schema)
+            });
+            if let (Some(part), Some(schema)) = (self.rows.remove(&key), schema) {
+                blocks.push(rows_block(key, schema, part)?);
+            }
+            if let Some(rejects) = self.rejects.remove(&key).filter(|rejects| !rejects.is_empty()) {
+                let fingerprint = schema.map_or(0, |schema| fingerprint(schema));
+                blocks.push(rejects_block(key, fingerprint, rejects, requests, now)?);
+            }
+        }
+        Ok(blocks)
+    }
+}
+
+fn key_of(request: &Judged) -> BlockKey {
+    (request.stream.id, request.schema.as_ref().map_or(0, |(number, _)| number.0))
+}
+
+impl RowsPart {
+    fn take(&mut self, request: &Judged, placed: &Placed) {
+        let Some(applied) = &request.rows else { return };
+        // Skipped duplicates are the first of the request, so what is kept is one slice. It is copied below.
+        let first = placed.rows.first().map_or(0, |row| row.row);
+        self.batches.push(applied.batch.slice(first, placed.rows.len()));
+        for row in &placed.rows {
+            self.partitions.push(row.partition);
+            self.offsets.push(row.offset);
+            self.times.push(row.time.0);
+        }
+    }
+}
+
+fn fingerprint(schema: &Schema) -> u64 {
+    let digest = schema.fingerprint();
+    let mut head = [0; 8];
+    head.copy_from_slice(&digest[..8]);
+    u64::from_le_bytes(head)
+}
+
+/// Stable by partition: rows of one partition stand together and keep their order.
+fn partition_order(partitions: &[i32]) -> Option<Vec<u32>> {
+    if partitions.is_sorted() {
+        return None;
+    }
+    let mut order: Vec<u32> = (0..u32::try_from(partitions.len()).unwrap_or(u32::MAX)).collect();
+    order.sort_by_key(|&row| partitions[row as usize]);
+    Some(order)
+}
+
+/// Runs of rows that stand in the order of their partitions; `places` are (partition, offset).
+fn runs(places: impl IntoIterator<Item = (i32, i64)>) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (partition, offset) in places {
+        match runs.last_mut() {
+            Some(run) if run.partition == partition => {
+                run.span = u32::try_from(offset - run.base + 1).unwrap_or(u32::MAX);
+                run.rows += 1;
+                run.received += 1;
+            }
+            _ => runs.push(Run::new(partition, offset, 1, 1)),
+        }
+    }
+    runs
+}
+
+fn rows_block(key: BlockKey, schema: &Schema, part: RowsPart) -> Result<Block, BlocksError> {
+    let columns = part.batches[0].schema();
+    // Concatenation copies, so that no slice, and with it nobody else's bytes, reaches the encoder.
+    let whole = part.batches.len() == 1 && part.batches[0].num_rows() == part.partitions.len();
+    let mut batch = if whole { part.batches[0].clone() } else { concat_batches(&columns, &part.batches)? };
+    let RowsPart { mut partitions, mut offsets, mut times, .. } = part;
+    if let Some(order) = partition_order(&partitions) {
+        let pick = |values: &[i64]| order.iter().map(|&row| values[row as usize]).collect::<Vec<_>>();
+        offsets = pick(&offsets);
+        times = pick(&times);
+        partitions = order.iter().map(|&row| partitions[row as usize]).collect();
+        batch = take_record_batch(&batch, &UInt32Array::from(order))?;
+    }
+    let runs = runs(partitions.iter().copied().zip(offsets.iter().copied()));
+    let min_time = Timestamp(times.iter().copied().min().unwrap_or(0));
+    let max_time = Timestamp(times.iter().copied().max().unwrap_or(0));
+
+    let user_columns = schema.user_columns().fields().len();
+    let mut arrays: Vec<ArrayRef> = batch.columns()[..user_columns].to_vec();
+    let extra = batch.column(user_columns);
+    let mut optional = Optional::NONE;
+    if extra.null_count() < extra.len() {
+        optional = optional.with(Optional::EXTRA);
+        arrays.push(extra.clone());
+    }
+    arrays.push(Arc::new(Int64Array::from(offsets)));
+    arrays.push(Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")));
+    let body = RecordBatch::try_new(rows::body_schema(schema, optional), arrays)?;
+    Ok(Block {
+        header: BlockHeader {
+            kind: BlockKind::Rows,
+            stream: key.0,
+            schema: key.1,
+            fingerprint: fingerprint(schema),
+            encoding: Encoding::Plain as u8,
+            min_time,
+            max_time,
+            extensions: vec![Extension {
+                tag: Extension::OPTIONAL_COLUMNS,
+                value: optional.bits().to_le_bytes().to_vec().into(),
+            }],
+            runs,
+        },
+        body: rows::encode(&body, Encoding::Plain)?.into(),
+    })
+}
+
+fn rejects_block(
+    key: BlockKey,
+    fingerprint: u64,
+    mut rejects: Vec<RejectRow>,
+    requests: &[Judged],
+    now: Timestamp,
+) -> Result<Block, BlocksError> {
+    rejects.sort_by_key(|row| row.partition);
+    let of = |row: &RejectRow| (&requests[row.request], &requests[row.request].rejects[row.reject]);
+    let text = |pick: &dyn Fn(&Judged, &SealedReject) -> String| -> ArrayRef {
+        let values = rejects.iter().map(|row| {
+            let (request, reject) = of(row);
+            pick(request, reject)
+        });
+        Arc::new(StringArray::from_iter_values(values))
+    };
+    let mut payload = BinaryBuilder::new();
+    for row in &rejects {
+        payload.append_value(&of(row).1.payload);
+    }
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(rejects.iter().map(|row| row.offset))),
+        text(&|request, _| request.door.to_string()),
+        text(&|request, _| request.principal.name().to_owned()),
+        Arc::new(StringArray::from_iter(rejects.iter().map(|row| of(row).0.request_id.as_deref()))),
+        Arc::new(Int32Array::from_iter_values(rejects.iter().map(|row| of(row).1.error.index.cast_signed()))),
+        Arc::new(Int64Array::from_iter_values(rejects.iter().map(|row| of(row).1.byte_offset.cast_signed()))),
+        text(&|_, reject| reject.error.code.as_str().to_owned()),
+        text(&|_, reject| reject.error.path.clone()),
+        text(&|_, reject| reject.error.message.clone()),
+        Arc::new(payload.finish()),
+        Arc::new(StringArray::new_null(rejects.len())),
+    ];
+    let body = RecordBatch::try_new(rows::rejects_body_schema(), arrays)?;
+    Ok(Block {
+        header: BlockHeader {
+            kind: BlockKind::Rejects,
+            stream: key.0,
+            schema: key.1,
+            fingerprint,
+            encoding: Encoding::Plain as u8,
+            min_time: now,
+            max_time: now,
+            extensions: Vec::new(),
+            runs: runs(rejects.iter().map(|row| (row.partition, row.offset))),
+        },
+        body: rows::encode(&body, Encoding::Plain)?.into(),
+    })
+}

@@ -1,0 +1,53 @@
+//! A request between its verdicts and its append, and what its producer will be told.
+
+use std::sync::Arc;
+
+use hw_event::{Principal, SchemaNumber};
+use hw_schema::{Applied, Schema, Stream};
+
+use crate::{
+    EventError, OffsetRange, ProducerSequence,
+    window::{BodyDigest, KeyDigest},
+};
+
+/// A request whose events were judged, one by one, and whose rejects were sealed.
+pub(crate) struct Judged {
+    pub stream: Arc<Stream>,
+    pub schema: Option<(SchemaNumber, Arc<Schema>)>,
+    pub door: Arc<str>,
+    pub principal: Principal,
+    pub request_id: Option<Arc<str>>,
+    /// Events and bytes as the door framed them.
+    pub received: u32,
+    pub bytes: u64,
+    /// `None` where the stream has no schema.
+    pub rows: Option<Applied>,
+    /// In the order of the request.
+    pub rejects: Vec<SealedReject>,
+    pub identity: JudgedIdentity,
+    /// One bad event refuses its good neighbours.
+    pub refuses: bool,
+}
+
+pub(crate) struct SealedReject {
+    pub error: EventError,
+    pub byte_offset: u64,
+    pub payload: Vec<u8>,
+}
+
+pub(crate) enum JudgedIdentity {
+    None,
+    Key { key: KeyDigest, body: BodyDigest },
+    Producer(ProducerSequence),
+}
+
+/// What became of one request, if the append comes to be durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub accepted: u64,
+    pub rejected: u64,
+    pub duplicates: u64,
+    pub offsets: Vec<OffsetRange>,
+    pub errors: Vec<EventError>,
+    pub errors_left_out: u64,
+}

@@ -1,0 +1,166 @@
+//! Ends a plan from below: its leaves fail once the statement's time is over or nobody wants its answer.
+//! Always: checked before each batch of each leaf. Without it an operator that finds nothing (a join whose condition
+//! never holds) asks for batch after batch and hands nothing up, so no one above it gets to stop it.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use datafusion::{
+    common::{
+        Statistics, internal_err,
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+    },
+    error::{DataFusionError, Result},
+    execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext},
+    physical_expr::PhysicalExpr,
+    physical_plan::{
+        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
+        statistics::{ChildStats, StatisticsArgs},
+    },
+};
+use futures::Stream;
+use tokio::time::Instant;
+
+use crate::QueryError;
+
+/// When a statement has to end.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    deadline: Instant,
+    time_max: Duration,
+    given_up: AtomicBool,
+}
+
+impl Stop {
+    pub(crate) fn new(deadline: Instant, time_max: Duration) -> Stop {
+        Stop { deadline, time_max, given_up: AtomicBool::new(false) }
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(crate) fn give_up(&self) {
+        // Only ever set; a leaf that sees it a batch later is as good.
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.given_up.load(Ordering::Relaxed) || Instant::now() >= self.deadline {
+            return Err(DataFusionError::External(Box::new(QueryError::Time(self.time_max))));
+        }
+        Ok(())
+    }
+}
+
+/// Puts the check over each leaf of a finished plan.
+pub(crate) fn stoppable(plan: Arc<dyn ExecutionPlan>, stop: &Arc<Stop>) -> Result<Arc<dyn ExecutionPlan>> {
+    let stoppable = plan.transform_up(|node| {
+        if !node.children().is_empty() {
+            return Ok(Transformed::no(node));
+        }
+        let leaf = StopExec { input: node, stop: Arc::clone(stop) };
+        Ok(Transformed::yes(Arc::new(leaf) as Arc<dyn ExecutionPlan>))
+    })?;
+    Ok(stoppable.data)
+}
+
+#[derive(Debug)]
+struct StopExec {
+    input: Arc<dyn ExecutionPlan>,
+    stop: Arc<Stop>,
+}
+
+impl DisplayAs for StopExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StopExec")
+    }
+}
+
+impl ExecutionPlan for StopExec {
+    fn name(&self) -> &str {
+        "StopExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match <[Arc<dyn ExecutionPlan>; 1]>::try_from(children) {
+            Ok([input]) => Ok(Arc::new(StopExec { input, stop: Arc::clone(&self.stop) })),
+            Err(children) => internal_err!("one input, not {}", children.len()),
+        }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        self.stop.check()?;
+        let input = self.input.execute(partition, context)?;
+        Ok(Box::pin(Stoppable { input, stop: Arc::clone(&self.stop) }))
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        _: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        match inputs {
+            [input] => Ok(Arc::clone(input)),
+            _ => Ok(Arc::new(Statistics::new_unknown(&self.schema()))),
+        }
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(partition)]
+    }
+}
+
+struct Stoppable {
+    input: SendableRecordBatchStream,
+    stop: Arc<Stop>,
+}
+
+impl Stream for Stoppable {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Err(error) = self.stop.check() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        self.input.as_mut().poll_next(context)
+    }
+}
+
+impl RecordBatchStream for Stoppable {
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
+    }
+}
