@@ -145,6 +145,8 @@ impl Assembler {
             add_tally(&mut tallies, tally);
 
             match &request.identity {
+                // Refused: its good events were not stored, so sending them again is no repetition.
+                _ if placed.refused > 0 => {}
                 JudgedIdentity::None => {}
                 JudgedIdentity::Key { key, body } => {
                     let answered =

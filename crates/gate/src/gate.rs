@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use hw_event::{Clock, Entropy, RejectCode, SchemaNumber, StreamId, StreamName};
+use hw_event::{Clock, Entropy, RejectCode, SYSTEM_NAMES, SchemaNumber, StreamId, StreamName};
 use hw_journal::{Journal, Recovered};
 use hw_schema::{DecodeLimits, Decoder, Format, Mode, Record, Registry, Rejected, Schema, Stream};
 use hw_vault::{HashKey, SealKeys};
@@ -32,8 +32,12 @@ use crate::{
 const QUEUE_MAX: usize = 8192;
 /// A body up to this size is judged where it arrived; a larger one on a thread of its own, so that others are served.
 const JUDGE_INLINE_BYTES_MAX: usize = 128 * 1024;
-/// Cells (events times columns) of one request: an event can be two bytes long and take a row of the widest schema.
+/// Events of one request, and their cells (events times columns): an event can be two bytes long and take a row of
+/// the widest schema.
+const EVENTS_PER_REQUEST_MAX: usize = 1_000_000;
 const CELLS_PER_REQUEST_MAX: usize = 32 * 1024 * 1024;
+/// What an event's verdict takes in memory until it is in the journal, about.
+const VERDICT_BYTES: usize = 128;
 /// Decoders kept warm for each schema.
 const DECODERS_KEPT_MAX: usize = 4;
 /// Schemas with warm decoders.
@@ -126,6 +130,11 @@ impl Gate {
         &*self.inner.parts.entropy
     }
 
+    /// How many events a request for this stream may hold.
+    pub fn events_max(&self, stream: &str) -> usize {
+        self.inner.registry.by_name(stream).map_or(EVENTS_PER_REQUEST_MAX, |stream| events_max(&stream))
+    }
+
     /// Takes room for `bytes` of a body before it is read; waits a little, then refuses.
     pub async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
         let room = self.inner.room.clone();
@@ -155,7 +164,7 @@ impl Gate {
 
     /// Judges, queues and waits until the append has come as far as asked. Dropping the future does not take
     /// the request back.
-    pub async fn submit(&self, submission: Submission) -> Result<Receipt, Refusal> {
+    pub async fn submit(&self, mut submission: Submission) -> Result<Receipt, Refusal> {
         if self.inner.closed.load(Ordering::Acquire) {
             return Err(Refusal::Closed);
         }
@@ -163,9 +172,13 @@ impl Gate {
             return Err(Refusal::Empty);
         }
         let stream = self.resolve(&submission.stream)?;
-        let columns = stream.current().map_or(1, |(_, schema)| schema.table_columns().fields().len());
-        if submission.events.len().saturating_mul(columns) > CELLS_PER_REQUEST_MAX {
-            return Err(Refusal::TooManyEvents { events_max: CELLS_PER_REQUEST_MAX / columns });
+        let events_max = events_max(&stream);
+        if submission.events.len() > events_max {
+            return Err(Refusal::TooManyEvents { events_max });
+        }
+        // Verdicts take room too, and many small events more of it than their bytes do.
+        if let Some(permit) = &mut submission.permit {
+            self.more_room(permit, submission.events.len() * VERDICT_BYTES)?;
         }
         let undeclared = !stream.declared;
         let (answer, answered) = oneshot::channel();
@@ -173,9 +186,12 @@ impl Gate {
             self.inner.judge(submission, stream, answer)?
         } else {
             let inner = self.inner.clone();
-            tokio::task::spawn_blocking(move || inner.judge(submission, stream, answer))
-                .await
-                .map_err(|_| Refusal::Disk("internal: the events could not be judged".into()))??
+            tokio::task::spawn_blocking(move || inner.judge(submission, stream, answer)).await.map_err(
+                |error| {
+                    tracing::error!(%error, "a request could not be judged");
+                    Refusal::Internal
+                },
+            )??
         };
         let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let queue = queue.ok_or(Refusal::Closed)?;
@@ -203,6 +219,9 @@ impl Gate {
     fn resolve(&self, name: &str) -> Result<Arc<Stream>, Refusal> {
         if let Some(stream) = self.inner.registry.by_name(name) {
             return Ok(stream);
+        }
+        if SYSTEM_NAMES.contains(&name) {
+            return Err(Refusal::BadName(name.to_owned(), "the name belongs to a table of the platform"));
         }
         let name: StreamName = name
             .parse()
@@ -253,7 +272,7 @@ impl Inner {
                         bytes: &body[event.start..event.end],
                         format,
                         fault: event.fault,
-                        event_time: event.event_time,
+                        event_time: None,
                     })
                     .collect();
                 let mut decoder = self.decoder(stream.id, *number, schema);
@@ -328,6 +347,11 @@ impl Inner {
             kept.push(decoder);
         }
     }
+}
+
+fn events_max(stream: &Stream) -> usize {
+    let columns = stream.current().map_or(1, |(_, schema)| schema.table_columns().fields().len());
+    EVENTS_PER_REQUEST_MAX.min(CELLS_PER_REQUEST_MAX / columns)
 }
 
 fn no_schema(index: usize) -> Rejected {

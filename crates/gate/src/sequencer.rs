@@ -76,8 +76,7 @@ impl Sequencer {
                 // A bug of ours, since every batch was made by the decoder: say so, keep nothing, serve on.
                 tracing::error!(%error, requests = requests.len(), "a group could not be assembled");
                 for (_, answer, _) in rest {
-                    let _ =
-                        answer.send(Err(Refusal::Disk("internal: the events could not be encoded".into())));
+                    let _ = answer.send(Err(Refusal::Internal));
                 }
                 return;
             }

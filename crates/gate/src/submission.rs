@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hw_event::{Ack, Principal, RejectCode, Seq, Timestamp};
+use hw_event::{Ack, Principal, RejectCode, Seq};
 use hw_schema::KvFields;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -44,12 +44,11 @@ pub struct Framed {
     pub end: usize,
     /// The door could not frame it well: it becomes a reject of this code.
     pub fault: Option<RejectCode>,
-    pub event_time: Option<Timestamp>,
 }
 
 impl Framed {
     pub fn new(start: usize, end: usize) -> Framed {
-        Framed { start, end, fault: None, event_time: None }
+        Framed { start, end, fault: None }
     }
 
     pub fn with_fault(self, code: RejectCode) -> Framed {
@@ -122,6 +121,8 @@ pub enum Refusal {
     UndeclaredFull,
     #[error("{0}")]
     Disk(String),
+    #[error("the server failed at this request")]
+    Internal,
     #[error("the server is stopping")]
     Closed,
     #[error("the idempotency key was used before with another body")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use axum::{Router, middleware};
+use axum::Router;
 use hw_pipeline::FollowerHandle;
 use hw_query::{Cut, Runner};
 use hw_schema::Registry;
@@ -65,9 +65,6 @@ pub fn serve_http(
     connections: Arc<Semaphore>,
     stop: CancellationToken,
 ) -> JoinHandle<()> {
-    let router = hw_serve::router(backend)
-        .merge(ingest)
-        .fallback(hw_serve::not_found)
-        .layer(middleware::from_fn_with_state(Guard::new(port), Guard::check));
+    let router = hw_serve::around(hw_serve::router(backend).merge(ingest), Guard::new(port));
     tokio::spawn(hw_serve::listen(listener, router, connections, stop))
 }

@@ -49,10 +49,23 @@ fn up(arguments: cli::Up) -> ExitCode {
     match run_server(config, project) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", told(&error));
             Exit::Usage.into()
         }
     }
+}
+
+/// The error and its causes; a cause that the text before it has quoted already is not told twice.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn run_server(config: CheckedConfig, project: Project) -> anyhow::Result<ExitCode> {

@@ -8,13 +8,13 @@
 //! 5. The journal syncs and seals its tail.
 //! 6. `endpoints.json` goes.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use hw_gate::{Gate, Running};
 use hw_journal::Journal;
 use hw_pipeline::{FollowError, FollowerHandle};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -24,14 +24,23 @@ use crate::data_directory::DataDirectory;
 /// For requests that are under way and for the lake's last commit, each.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits for TERM or Ctrl-C.
-pub async fn requested() -> anyhow::Result<&'static str> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = term.recv() => "TERM",
-        _ = interrupt.recv() => "INT",
-    })
+/// TERM and Ctrl-C. One that comes before `next` is asked waits for it.
+pub struct Signals {
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub fn listen() -> io::Result<Signals> {
+        Ok(Signals { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    pub async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "TERM",
+            _ = self.interrupt.recv() => "INT",
+        }
+    }
 }
 
 pub struct Parts {

@@ -3,17 +3,41 @@
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::{Log, LogFormat};
 
+/// Targets of log lines that are ours.
+const OURS: [&str; 9] = [
+    "headwater",
+    "hw_gate",
+    "hw_journal",
+    "hw_lake",
+    "hw_pipeline",
+    "hw_query",
+    "hw_schema",
+    "hw_serve",
+    "hw_vault",
+];
 /// Upper bounds of the latency histograms, in seconds.
 const SECONDS: [f64; 14] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 const COUNTS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1000.0];
 
+/// A bare level is meant for us: libraries say only what is wrong.
+fn directives(level: &str) -> String {
+    if level.parse::<LevelFilter>().is_err() {
+        return level.to_owned();
+    }
+    let mut directives = "warn".to_owned();
+    for target in OURS {
+        directives.push_str(&format!(",{target}={level}"));
+    }
+    directives
+}
+
 pub fn start(settings: &Log) -> anyhow::Result<PrometheusHandle> {
-    let filter = EnvFilter::try_new(&settings.level.0).context("log.level")?;
+    let filter = EnvFilter::try_new(directives(&settings.level.0)).context("log.level")?;
     let registry = tracing_subscriber::registry().with(filter);
     match settings.format {
         LogFormat::Json => {

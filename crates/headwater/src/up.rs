@@ -44,6 +44,8 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 
 /// Runs until TERM or Ctrl-C.
 pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<ExitCode> {
+    // From the first moment on: a signal during the start must not kill what has begun to write.
+    let mut signals = shutdown::Signals::listen()?;
     let directory = match DataDirectory::open(&config.data) {
         Ok(directory) => directory,
         Err(error) if error.is::<InUse>() => {
@@ -162,12 +164,12 @@ pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<Exit
     tracing::info!(%url, tcp = ?tcp_addresses, data = %directory.path().display(), "ready");
     say(&format!("ready {url} (data in {})\n", directory.path().display()));
 
-    let signal = shutdown::requested().await?;
+    let signal = signals.next().await;
     tracing::info!(signal, "stopping");
     let parts = shutdown::Parts { stop, doors, gate, running, follower, following, journal, directory };
     tokio::select! {
         result = parts.shut_down() => result?,
-        _ = shutdown::requested() => {
+        _ = signals.next() => {
             tracing::warn!("told to stop twice: not waiting");
             return Ok(Exit::False.into());
         }
@@ -323,9 +325,7 @@ async fn keep_metrics(
         metrics::gauge!("headwater_journal_segments").set(usage.segments as f64);
         metrics::gauge!("headwater_journal_failed").set(f64::from(u8::from(usage.failed.is_some())));
         metrics::gauge!("headwater_journal_damaged_ranges").set(usage.damage.len() as f64);
-        metrics::gauge!("headwater_lake_lag_appends").set(status.lag() as f64);
         metrics::gauge!("headwater_lake_pending_bytes").set(status.pending_bytes as f64);
-        metrics::gauge!("headwater_lake_commits").set(status.commits as f64);
         metrics::gauge!("headwater_lake_faults").set(lake.faults().len() as f64);
         metrics.run_upkeep();
         tokio::select! {

@@ -164,3 +164,34 @@ impl RecordBatchStream for Stoppable {
         self.input.schema()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Schema;
+    use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
+    use futures::StreamExt;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    #[tokio::test]
+    async fn leaves_fail_once_the_statement_has_to_end() {
+        let context = Arc::new(TaskContext::default());
+        let leaf = || Arc::new(PlaceholderRowExec::new(Arc::new(Schema::empty()))) as Arc<dyn ExecutionPlan>;
+
+        let stop = Arc::new(Stop::new(Instant::now() + HOUR, HOUR));
+        let plan = stoppable(leaf(), &stop).unwrap();
+        let mut whole = plan.execute(0, Arc::clone(&context)).unwrap();
+        assert!(whole.next().await.unwrap().is_ok());
+        assert!(whole.next().await.is_none());
+        let mut broken = plan.execute(0, Arc::clone(&context)).unwrap();
+        stop.give_up();
+        assert!(broken.next().await.unwrap().is_err());
+        assert!(plan.execute(0, Arc::clone(&context)).is_err());
+
+        let late = Arc::new(Stop::new(Instant::now(), HOUR));
+        let error = stoppable(leaf(), &late).unwrap().execute(0, context).err().unwrap();
+        assert_eq!(QueryError::from_engine(&error, true), QueryError::Time(HOUR));
+    }
+}

@@ -158,7 +158,7 @@ async fn number(reads: &Reads, statement: &str) -> Result<Option<i64>, Problem> 
     let mut answer = reads.run(statement).await?;
     let Some(batch) = answer.try_next().await? else { return Ok(None) };
     let column = batch.column(0).as_primitive_opt::<Int64Type>();
-    Ok(column.filter(|column| column.len() > 0 && column.is_valid(0)).map(|column| column.value(0)))
+    Ok(column.filter(|column| !column.is_empty() && column.is_valid(0)).map(|column| column.value(0)))
 }
 
 #[derive(Default)]

@@ -19,7 +19,7 @@ mod wire;
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Router, middleware,
     routing::{get, post},
 };
 use http::StatusCode;
@@ -46,11 +46,19 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/v1/streams/{stream}/events", get(events::events))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(reads)
+}
+
+/// What stands around all routes, merged from every door: strangers are turned away, unknown paths are told, and a panic
+/// is one answer.
+pub fn around(routes: Router, guard: Guard) -> Router {
+    routes
+        .fallback(not_found)
         .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(problem::panicked())))
+        .layer(middleware::from_fn_with_state(guard, Guard::check))
 }
 
 /// For paths that no door has.
-pub async fn not_found() -> Problem {
+async fn not_found() -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
         "not_found",

@@ -105,6 +105,8 @@ fn server(settings: ListenSettings) -> auto::Builder<TokioExecutor> {
     server
         .http1()
         .timer(TokioTimer::new())
+        // A client that has sent all and closes its half still waits for the answer.
+        .half_close(true)
         .header_read_timeout(settings.head_time)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX);

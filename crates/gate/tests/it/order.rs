@@ -123,3 +123,27 @@ async fn mode_reject_keeps_the_bad_and_refuses_the_good() {
     assert_eq!(house.rejected(), [b"no".to_vec()]);
     house.close().await;
 }
+
+#[tokio::test]
+async fn a_refused_request_leaves_no_key_and_no_sequence() {
+    let world = World::new();
+    let house = world.open();
+    let bad = [r#"{"id":1}"#, r#"{"id":"x"}"#];
+    for _ in 0..2 {
+        let receipt = house.gate.submit(with_key("strict", "k", &bad)).await.unwrap();
+        assert_eq!(
+            (receipt.accepted, receipt.rejected, receipt.duplicates),
+            (0, 1, 0),
+            "never told as stored"
+        );
+    }
+    let mut numbered = request("strict", &bad);
+    let producer = ProducerSequence { id: "p".to_owned(), epoch: 0, first: 0 };
+    numbered.identity = Identity::Producer(producer.clone());
+    assert_eq!(house.gate.submit(numbered).await.unwrap().accepted, 0);
+    let mut corrected = request("strict", &[r#"{"id":1}"#, r#"{"id":2}"#]);
+    corrected.identity = Identity::Producer(producer);
+    assert_eq!(house.gate.submit(corrected).await.unwrap().accepted, 2);
+    assert_eq!(house.ledger(), [5, 2, 3, 0, 3]);
+    house.close().await;
+}

@@ -67,7 +67,18 @@ pub fn endpoints(arguments: &ServerArgs) -> Result<Option<Endpoints>, ClientErro
                 hint: format!("start one: headwater up DIR --data {}", directory.display()),
             }),
         },
-        None => Endpoints::read(&PathBuf::from(DEFAULT_DATA)),
+        None => {
+            let directory = PathBuf::from(DEFAULT_DATA);
+            match Endpoints::read(&directory)? {
+                // This project's server is down or starting; the default address may be another project's.
+                None if directory.is_dir() => Err(ClientError::NoServer {
+                    url: directory.display().to_string(),
+                    reason: format!("the directory has no {ENDPOINTS_FILE}"),
+                    hint: "start the server: headwater up; or name another with --url".to_owned(),
+                }),
+                found => Ok(found),
+            }
+        }
     }
 }
 

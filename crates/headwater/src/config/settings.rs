@@ -186,7 +186,7 @@ section! {
         depth: Count = "128",
         /// How many connections may be open, HTTP and TCP together.
         connections: Count = "16384",
-        /// How long a request may take, from its first byte to its answer.
+        /// How long the body of a request may take to arrive; a slower one gets 408.
         request_time: Duration = "30s",
     }
 }

@@ -240,11 +240,12 @@ pub fn rejects(range: std::ops::Range<i64>) -> RecordBatch {
     RecordBatch::try_new(columns, arrays).unwrap()
 }
 
-/// (stream, minute, door, stored, rejected) each.
-pub fn tallies(rows: &[(&str, i64, &str, i64, i64)]) -> RecordBatch {
-    let numbers = |of: &dyn Fn(&(&str, i64, &str, i64, i64)) -> i64| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values(rows.iter().map(of)))
-    };
+/// (stream, minute, door, stored, rejected)
+type Row<'a> = (&'a str, i64, &'a str, i64, i64);
+
+pub fn tallies(rows: &[Row<'_>]) -> RecordBatch {
+    let numbers =
+        |of: fn(&Row<'_>) -> i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values(rows.iter().map(of))) };
     let columns = ledger_table_schema();
     let arrays: Vec<ArrayRef> = columns
         .fields()
@@ -256,11 +257,11 @@ pub fn tallies(rows: &[(&str, i64, &str, i64, i64)]) -> RecordBatch {
                 "minute" => times(rows.iter().map(|row| MAY + row.1 * MINUTE)),
                 "first_at" => times(rows.iter().map(|row| MAY + row.1 * MINUTE + row.3)),
                 "last_at" => times(rows.iter().map(|row| MAY + row.1 * MINUTE + 1_000 + row.3)),
-                "received" => numbers(&|row| row.3 + row.4),
-                "stored" => numbers(&|row| row.3),
-                "rejected" => numbers(&|row| row.4),
-                "bytes" => numbers(&|row| row.3 * 10),
-                _ => numbers(&|_| 0),
+                "received" => numbers(|row| row.3 + row.4),
+                "stored" => numbers(|row| row.3),
+                "rejected" => numbers(|row| row.4),
+                "bytes" => numbers(|row| row.3 * 10),
+                _ => numbers(|_| 0),
             }
         })
         .collect();

@@ -16,7 +16,6 @@ use arrow::{
     datatypes::SchemaRef,
 };
 use async_trait::async_trait;
-use axum::middleware;
 use hw_event::{Offset, Partition, StreamId};
 use hw_query::{
     Cut, HotBatches, HotError, HotSource, PayloadOpener, Runner, SqlSettings, TableCut, TableKind,
@@ -213,10 +212,8 @@ pub async fn server(options: Options) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let router = hw_serve::router(Arc::clone(&house) as Arc<dyn Backend>)
-        .merge(options.more)
-        .fallback(hw_serve::not_found)
-        .layer(middleware::from_fn_with_state(Guard::new(address.port()), Guard::check));
+    let routes = hw_serve::router(Arc::clone(&house) as Arc<dyn Backend>).merge(options.more);
+    let router = hw_serve::around(routes, Guard::new(address.port()));
     let connections = Arc::new(Semaphore::new(options.connections));
     let task = tokio::spawn(listen_with(options.listen, listener, router, connections, stop.clone()));
     let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();

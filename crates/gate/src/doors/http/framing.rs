@@ -6,8 +6,8 @@ use hw_event::RejectCode;
 
 use crate::Framed;
 
-/// One event a line. Blank lines are no events.
-pub(crate) fn ndjson(body: &[u8]) -> Vec<Framed> {
+/// One event a line. Blank lines are no events. `None`: there are more than `events_max`.
+pub(crate) fn ndjson(body: &[u8], events_max: usize) -> Option<Vec<Framed>> {
     let mut events = Vec::new();
     let mut start = 0;
     while start < body.len() {
@@ -15,30 +15,38 @@ pub(crate) fn ndjson(body: &[u8]) -> Vec<Framed> {
         let (first, last) = trim(body, start, end);
         if first < last {
             events.push(Framed::new(first, last));
+            if events.len() > events_max {
+                return None;
+            }
         }
         start = end + 1;
     }
-    events
+    Some(events)
 }
 
 /// A JSON array's elements, or values parted by white space. Where the array breaks off, the rest is one reject.
-pub(crate) fn json(body: &[u8]) -> Vec<Framed> {
+/// `None`: there are more than `events_max`.
+pub(crate) fn json(body: &[u8], events_max: usize) -> Option<Vec<Framed>> {
     let (start, end) = trim(body, 0, body.len());
     if start == end {
-        return Vec::new();
+        return Some(Vec::new());
     }
-    if body[start] == b'[' { array(body, start, end) } else { values(body, start, end) }
+    if body[start] == b'[' {
+        array(body, start, end, events_max)
+    } else {
+        values(body, start, end, events_max)
+    }
 }
 
-fn array(body: &[u8], start: usize, end: usize) -> Vec<Framed> {
+fn array(body: &[u8], start: usize, end: usize, events_max: usize) -> Option<Vec<Framed>> {
     let mut events = Vec::new();
     let mut at = skip_space(body, start + 1, end);
     let broken = |mut events: Vec<Framed>, from: usize| {
         events.push(Framed::new(from.min(end - 1), end).with_fault(RejectCode::JsonSyntax));
-        events
+        Some(events)
     };
     if at < end && body[at] == b']' {
-        return if at + 1 == end { events } else { broken(events, skip_space(body, at + 1, end)) };
+        return if at + 1 == end { Some(events) } else { broken(events, skip_space(body, at + 1, end)) };
     }
     loop {
         let element = at;
@@ -49,9 +57,12 @@ fn array(body: &[u8], start: usize, end: usize) -> Vec<Framed> {
             return broken(events, element);
         }
         events.push(Framed::new(first, last));
+        if events.len() > events_max {
+            return None;
+        }
         if body[after] == b']' {
             let rest = skip_space(body, after + 1, end);
-            return if rest == end { events } else { broken(events, rest) };
+            return if rest == end { Some(events) } else { broken(events, rest) };
         }
         at = skip_space(body, after + 1, end);
         if at == end {
@@ -60,25 +71,31 @@ fn array(body: &[u8], start: usize, end: usize) -> Vec<Framed> {
     }
 }
 
-fn values(body: &[u8], start: usize, end: usize) -> Vec<Framed> {
+/// An object or array ends at its own bracket, so that the next may follow at once; anything else ends at white space.
+fn values(body: &[u8], start: usize, end: usize, events_max: usize) -> Option<Vec<Framed>> {
     let mut events = Vec::new();
     let mut at = start;
     while at < end {
-        let container = matches!(body[at], b'{' | b'[');
-        let after = if container { container_end(body, at, end) } else { None };
-        let stop = match after {
-            Some(after) if after == end || is_space(body[after]) => after,
-            // No end, or something stuck to it: there is no telling where the next value begins.
-            Some(_) | None if container => {
+        let space =
+            |from: usize| body[from..end].iter().position(|&byte| is_space(byte)).map_or(end, |at| from + at);
+        let stop = if matches!(body[at], b'{' | b'[') {
+            let Some(after) = container_end(body, at, end) else {
+                // It has no end: there is no telling where the next value would begin.
                 events.push(Framed::new(at, end).with_fault(RejectCode::JsonSyntax));
-                return events;
-            }
-            _ => body[at..end].iter().position(|&byte| is_space(byte)).map_or(end, |space| at + space),
+                return Some(events);
+            };
+            let next_begins = after == end || is_space(body[after]) || matches!(body[after], b'{' | b'[');
+            if next_begins { after } else { space(after) }
+        } else {
+            space(at)
         };
         events.push(Framed::new(at, stop));
+        if events.len() > events_max {
+            return None;
+        }
         at = skip_space(body, stop, end);
     }
-    events
+    Some(events)
 }
 
 /// The position of the `,` or `]` that ends an array's element, `None` where there is none.
@@ -162,14 +179,17 @@ mod tests {
     }
 
     fn check_json(body: &str, expected: &[&str]) {
-        assert_eq!(texts(body, &json(body.as_bytes())), expected, "{body:?}");
+        assert_eq!(texts(body, &json(body.as_bytes(), 100).unwrap()), expected, "{body:?}");
     }
 
     #[test]
     fn ndjson_is_lines() {
         let body = "{\"a\":1}\r\n\n  \n{\"b\" : 2} \nnot json\n[1]";
-        assert_eq!(texts(body, &ndjson(body.as_bytes())), ["{\"a\":1}", "{\"b\" : 2}", "not json", "[1]"]);
-        assert!(ndjson(b"\n \r\n").is_empty());
+        assert_eq!(
+            texts(body, &ndjson(body.as_bytes(), 100).unwrap()),
+            ["{\"a\":1}", "{\"b\" : 2}", "not json", "[1]"]
+        );
+        assert_eq!(ndjson(b"\n \r\n", 100), Some(vec![]));
     }
 
     #[test]
@@ -200,14 +220,25 @@ mod tests {
     #[test]
     fn values_are_parted_by_white_space() {
         check_json("{\"a\":1}\n{\"a\":2}\t3 x", &["{\"a\":1}", "{\"a\":2}", "3", "x"]);
-        check_json("{\"a\":1}{\"a\":2}", &["!{\"a\":1}{\"a\":2}"]);
+        check_json("{\"a\":1}{\"a\":2}[3]", &["{\"a\":1}", "{\"a\":2}", "[3]"]);
+        check_json("{\"a\":1}} {\"a\":2}", &["{\"a\":1}}", "{\"a\":2}"]);
+        check_json("{\"a\":1}x{} {\"a\":2}", &["{\"a\":1}x{}", "{\"a\":2}"]);
         check_json("{\"a\":1} {\"a\":", &["{\"a\":1}", "!{\"a\":"]);
     }
 
     #[test]
     fn deep_nesting_takes_no_stack() {
         let deep = "[".repeat(1_000_000);
-        assert_eq!(json(format!("[{deep}").as_bytes()).len(), 1);
-        assert_eq!(json(format!("{{\"a\":{deep}").as_bytes()).len(), 1);
+        assert_eq!(json(format!("[{deep}").as_bytes(), 100).unwrap().len(), 1);
+        assert_eq!(json(format!("{{\"a\":{deep}").as_bytes(), 100).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn framing_stops_at_too_many() {
+        for (body, count) in [("[1,2,3]", 3), ("1 2 3", 3)] {
+            assert_eq!(json(body.as_bytes(), count).unwrap().len(), count);
+            assert_eq!(json(body.as_bytes(), count - 1), None);
+        }
+        assert_eq!(ndjson(b"1\n2\n3", 2), None);
     }
 }

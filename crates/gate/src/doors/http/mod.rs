@@ -20,11 +20,14 @@ use hw_event::{Ack, Principal};
 use serde::Serialize;
 
 use self::problem::Problem;
-use crate::{Framing, Gate, Identity, ProducerSequence, Receipt, Submission};
+use crate::{Framing, Gate, Identity, ProducerSequence, Receipt, Refusal, Submission};
 
 pub const DOOR: &str = "http";
 /// Of `Idempotency-Key`, `Producer-Id` and `X-Request-Id`, in bytes.
 const HEADER_TEXT_MAX: usize = 256;
+
+/// So that no request's last sequence overflows.
+const SEQUENCE_MAX: i64 = i64::MAX - u32::MAX as i64;
 
 #[derive(Debug, Clone)]
 pub struct HttpSettings {
@@ -78,10 +81,12 @@ impl Door {
             self.settings.request_time,
         )
         .await?;
+        let events_max = self.gate.events_max(&stream);
         let events = match content {
-            Content::Ndjson => framing::ndjson(&held.bytes),
-            Content::Json => framing::json(&held.bytes),
+            Content::Ndjson => framing::ndjson(&held.bytes, events_max),
+            Content::Json => framing::json(&held.bytes, events_max),
         };
+        let events = events.ok_or(Refusal::TooManyEvents { events_max })?;
         let submission = Submission {
             stream,
             door: self.name.clone(),
@@ -106,17 +111,18 @@ impl Door {
 }
 
 fn ack(query: Option<&str>, default: Ack) -> Result<Ack, Problem> {
-    let mut ack = default;
+    let mut ack = None;
     for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
         let parsed = match pair.split_once('=') {
+            Some(("ack", _)) if ack.is_some() => Err("ack is given twice".to_owned()),
             Some(("ack", level)) => level.parse::<Ack>().map_err(|error| error.to_string()),
             _ => Err("the only parameter is ack=disk|os|memory".to_owned()),
         };
-        ack = parsed.map_err(|detail| {
+        ack = Some(parsed.map_err(|detail| {
             Problem::new(StatusCode::BAD_REQUEST, "bad_parameter", detail, "for example ?ack=os")
-        })?;
+        })?);
     }
-    Ok(ack)
+    Ok(ack.unwrap_or(default))
 }
 
 /// What the content type says; bodies are never sniffed.
@@ -176,7 +182,7 @@ fn identity(headers: &HeaderMap) -> Result<Identity, Problem> {
         (Some(key), ..) => Ok(Identity::Key(key)),
         (None, None, None, None) => Ok(Identity::None),
         (None, Some(id), Some(epoch), Some(first)) => match (epoch.parse::<i32>(), first.parse::<i64>()) {
-            (Ok(epoch), Ok(first)) if epoch >= 0 && first >= 0 => {
+            (Ok(epoch), Ok(first)) if epoch >= 0 && (0..=SEQUENCE_MAX).contains(&first) => {
                 Ok(Identity::Producer(ProducerSequence { id, epoch, first }))
             }
             _ => bad("the producer's epoch or sequence is not a number in range", numbered),

@@ -94,6 +94,12 @@ impl From<Refusal> for Problem {
                  again with the same Idempotency-Key",
                 Some(1),
             ),
+            Refusal::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "nothing of the request was stored; the server's log says more",
+                None,
+            ),
             Refusal::Closed => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopping",
