@@ -1,9 +1,12 @@
-//! Ends a plan from below: its leaves fail once the statement's time is over or nobody wants its answer.
-//! Always: checked before each batch of each leaf. Without it an operator that finds nothing (a join whose condition
-//! never holds) asks for batch after batch and hands nothing up, so no one above it gets to stop it.
+//! Ends a plan from below: its leaves fail once the statement's time is over or nobody wants its answer, and so do
+//! the conditions of its nested-loop joins.
+//! Always: checked before each batch of each leaf and of each operator that multiplies rows, and each time such a
+//! condition is tried. Without it an operator that finds nothing (a join whose condition never holds) asks for batch after
+//! batch, or goes through what it holds pair by pair, and hands nothing up, so no one above it gets to stop it.
 
 use std::{
     fmt,
+    hash::{Hash, Hasher},
     pin::Pin,
     sync::{
         Arc,
@@ -13,7 +16,10 @@ use std::{
     time::Duration,
 };
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{FieldRef, Schema, SchemaRef},
+};
 use datafusion::{
     common::{
         Statistics, internal_err,
@@ -21,9 +27,11 @@ use datafusion::{
     },
     error::{DataFusionError, Result},
     execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext},
+    logical_expr::ColumnarValue,
     physical_expr::PhysicalExpr,
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
+        joins::{NestedLoopJoinExec, NestedLoopJoinExecBuilder, utils::JoinFilter},
         statistics::{ChildStats, StatisticsArgs},
     },
 };
@@ -31,6 +39,9 @@ use futures::Stream;
 use tokio::time::Instant;
 
 use crate::QueryError;
+
+/// Operators that can make very many rows of few, and so of one look at a leaf.
+const MULTIPLIES: [&str; 2] = ["JoinExec", "UnnestExec"];
 
 /// When a statement has to end.
 #[derive(Debug)]
@@ -59,16 +70,91 @@ impl Stop {
     }
 }
 
-/// Puts the check over each leaf of a finished plan.
+/// Puts the check over each leaf of a finished plan, and into what can loop without asking a leaf.
 pub(crate) fn stoppable(plan: Arc<dyn ExecutionPlan>, stop: &Arc<Stop>) -> Result<Arc<dyn ExecutionPlan>> {
+    let over = |node| Arc::new(StopExec { input: node, stop: Arc::clone(stop) }) as Arc<dyn ExecutionPlan>;
     let stoppable = plan.transform_up(|node| {
-        if !node.children().is_empty() {
-            return Ok(Transformed::no(node));
+        if node.children().is_empty() {
+            return Ok(Transformed::yes(over(node)));
         }
-        let leaf = StopExec { input: node, stop: Arc::clone(stop) };
-        Ok(Transformed::yes(Arc::new(leaf) as Arc<dyn ExecutionPlan>))
+        let node = match node.downcast_ref::<NestedLoopJoinExec>() {
+            Some(join) => stoppable_join(join, stop)?,
+            None => node,
+        };
+        let multiplies = MULTIPLIES.iter().any(|end| node.name().ends_with(end));
+        Ok(if multiplies { Transformed::yes(over(node)) } else { Transformed::no(node) })
     })?;
     Ok(stoppable.data)
+}
+
+fn stoppable_join(join: &NestedLoopJoinExec, stop: &Arc<Stop>) -> Result<Arc<dyn ExecutionPlan>> {
+    let filter = join.filter().map(|filter| {
+        let condition =
+            Arc::new(StopCondition { inner: Arc::clone(filter.expression()), stop: Arc::clone(stop) });
+        JoinFilter::new(condition, filter.column_indices().to_vec(), Arc::clone(filter.schema()))
+    });
+    let stoppable =
+        NestedLoopJoinExecBuilder::new(Arc::clone(join.left()), Arc::clone(join.right()), *join.join_type())
+            .with_filter(filter)
+            .with_projection_ref(join.projection().clone())
+            .build()?;
+    Ok(Arc::new(stoppable))
+}
+
+/// A condition that fails once the statement has to end. Equal to another if what it wraps is.
+#[derive(Debug)]
+struct StopCondition {
+    inner: Arc<dyn PhysicalExpr>,
+    stop: Arc<Stop>,
+}
+
+impl PartialEq for StopCondition {
+    fn eq(&self, other: &StopCondition) -> bool {
+        self.inner.eq(&other.inner)
+    }
+}
+
+impl Eq for StopCondition {}
+
+impl Hash for StopCondition {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.inner.hash(state);
+    }
+}
+
+impl fmt::Display for StopCondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl PhysicalExpr for StopCondition {
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        self.stop.check()?;
+        self.inner.evaluate(batch)
+    }
+
+    fn return_field(&self, schema: &Schema) -> Result<FieldRef> {
+        self.inner.return_field(schema)
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.inner]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        match <[Arc<dyn PhysicalExpr>; 1]>::try_from(children) {
+            Ok([inner]) => Ok(Arc::new(StopCondition { inner, stop: Arc::clone(&self.stop) })),
+            Err(children) => internal_err!("one condition, not {}", children.len()),
+        }
+    }
+
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt_sql(f)
+    }
 }
 
 #[derive(Debug)]
@@ -167,8 +253,7 @@ impl RecordBatchStream for Stoppable {
 
 #[cfg(test)]
 mod tests {
-    use arrow::datatypes::Schema;
-    use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
+    use datafusion::{physical_expr::expressions::lit, physical_plan::placeholder_row::PlaceholderRowExec};
     use futures::StreamExt;
 
     use super::*;
@@ -189,6 +274,10 @@ mod tests {
         stop.give_up();
         assert!(broken.next().await.unwrap().is_err());
         assert!(plan.execute(0, Arc::clone(&context)).is_err());
+
+        let condition = StopCondition { inner: lit(true), stop };
+        let batch = RecordBatch::new_empty(Arc::new(Schema::empty()));
+        assert!(condition.evaluate(&batch).is_err(), "a condition too");
 
         let late = Arc::new(Stop::new(Instant::now(), HOUR));
         let error = stoppable(leaf(), &late).unwrap().execute(0, context).err().unwrap();

@@ -65,6 +65,25 @@ async fn time_ends_computing() {
     println!("answers again after {:?}", started.elapsed());
 }
 
+/// A join that goes through all pairs and finds none hands nothing up; it gives its place back all the same. There are
+/// sixteen places.
+#[tokio::test]
+async fn joins_that_find_nothing_end_with_their_time() {
+    let house = house();
+    let hasty = runner(SqlSettings { time: Duration::from_millis(500), ..settings() });
+    let pairs = "SELECT count(*) FROM generate_series(1, 200000) a, generate_series(1, 200000) b \
+                 WHERE a.value * b.value = -1";
+    for _ in 0..17 {
+        assert_eq!(code(&hasty, &house.cut, pairs).await, "sql_time");
+    }
+    assert_eq!(code(&hasty, &house.cut, "SELECT 1").await, "ok", "all places are free");
+    let quick = runner(SqlSettings { time: Duration::from_secs(20), ..settings() });
+    for _ in 0..3 {
+        drop(tokio::time::timeout(Duration::from_millis(200), code(&quick, &house.cut, pairs)).await);
+    }
+    assert_eq!(code(&quick, &house.cut, "SELECT 1").await, "ok", "nobody waits for those any more");
+}
+
 /// A reader that takes one batch and then nothing loses the rest.
 #[tokio::test]
 async fn time_ends_a_slow_reader() {
