@@ -19,6 +19,18 @@ pub fn root() -> PathBuf {
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    // What the cargo that runs this task says of this task. The build script of `ring` takes it for its own, and half of
+    // the house would be built again.
+    for (name, _) in std::env::vars_os() {
+        let of_the_task = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_")
+                || name.starts_with("CARGO_MANIFEST_")
+                || name.starts_with("CARGO_BIN_")
+        });
+        if of_the_task {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

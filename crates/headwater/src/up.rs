@@ -33,8 +33,8 @@ use crate::{
     shutdown, telemetry,
 };
 
-/// Bodies of requests that are held at once, before and while they are judged.
-const INFLIGHT_BYTES_MAX: usize = 192 << 20;
+/// What the verdicts on one request's events may take, beside its body.
+const VERDICTS_BYTES_MAX: usize = 128 << 20;
 /// Of the journal's budget, what is kept for the committer and for the journal's own frames: one part in eight.
 const RESERVE_PART: u64 = 8;
 const RESERVE_BYTES_MAX: u64 = 256 << 20;
@@ -121,7 +121,8 @@ pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<Exit
             settings: GateSettings {
                 event_bytes: config.limits.event.as_usize(),
                 depth: config.limits.depth.get(),
-                inflight_bytes: INFLIGHT_BYTES_MAX.max(config.limits.body.as_usize()),
+                // The largest request must fit: compressed, decompressed and judged.
+                inflight_bytes: config.limits.body.as_usize().saturating_mul(2).saturating_add(VERDICTS_BYTES_MAX),
             },
         },
         recovered,
