@@ -10,14 +10,14 @@ use hw_gate::{
     Catalog, CatalogError, Gate, GateParts, GateSettings,
     doors::{
         http::{HttpSettings, router as ingest_router},
-        tcp::{TcpFormat, TcpSettings, serve as serve_tcp},
+        tcp::{TcpFormat, TcpSettings, TsWidth, serve as serve_tcp},
     },
 };
 use hw_journal::{FileDisk, Journal, Log};
 use hw_lake::{Lake, LakeSettings, Table};
 use hw_pipeline::{FollowerHandle, FollowerSettings, follow};
 use hw_query::{Runner, SqlSettings};
-use hw_schema::{KvFields, Registry};
+use hw_schema::{Field, Kind, KvFields, Registry, TimeUnit};
 use hw_vault::{FileKeyStore, HashKey, SealKeys, SystemEntropy};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -107,7 +107,7 @@ pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<Exit
     for (name, listener) in &config.tcp {
         let bound = bind(listener.listen.socket(), &format!("tcp.{name}.listen")).await?;
         tcp_addresses.insert(name.clone(), bound.local_addr()?.to_string());
-        sensors.push((bound, tcp_settings(name, listener, &config)));
+        sensors.push((bound, tcp_settings(name, listener, &config, &registry)));
     }
 
     let (gate, running) = Gate::start(
@@ -122,7 +122,12 @@ pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<Exit
                 event_bytes: config.limits.event.as_usize(),
                 depth: config.limits.depth.get(),
                 // The largest request must fit: compressed, decompressed and judged.
-                inflight_bytes: config.limits.body.as_usize().saturating_mul(2).saturating_add(VERDICTS_BYTES_MAX),
+                inflight_bytes: config
+                    .limits
+                    .body
+                    .as_usize()
+                    .saturating_mul(2)
+                    .saturating_add(VERDICTS_BYTES_MAX),
             },
         },
         recovered,
@@ -256,11 +261,14 @@ fn sql_settings(config: &CheckedConfig) -> SqlSettings {
     }
 }
 
-fn tcp_settings(name: &str, listener: &config::Tcp, config: &CheckedConfig) -> TcpSettings {
+fn tcp_settings(
+    name: &str,
+    listener: &config::Tcp,
+    config: &CheckedConfig,
+    registry: &Registry,
+) -> TcpSettings {
     let format = match listener.format {
-        config::TcpFormat::Kv => TcpFormat::Kv {
-            ts_digits: listener.ts_digits.map(|digits| u8::try_from(digits.get()).unwrap_or(u8::MAX)),
-        },
+        config::TcpFormat::Kv => TcpFormat::Kv { ts: ts_width(listener, registry) },
         config::TcpFormat::Ndjson => TcpFormat::Ndjson,
     };
     TcpSettings {
@@ -270,6 +278,27 @@ fn tcp_settings(name: &str, listener: &config::Tcp, config: &CheckedConfig) -> T
         fields: Arc::new(KvFields::new(listener.fields.0.clone())),
         ack: listener.ack,
         record_bytes_max: config.limits.event.as_usize(),
+    }
+}
+
+/// As the listener declares it; else as the schema's unit has it, for any time since 2001.
+fn ts_width(listener: &config::Tcp, registry: &Registry) -> TsWidth {
+    if let Some(digits) = listener.ts_digits {
+        return TsWidth::Declared(u8::try_from(digits.get()).unwrap_or(u8::MAX));
+    }
+    let stream = registry.by_name(listener.stream.as_str());
+    let Some((_, schema)) = stream.as_ref().and_then(|stream| stream.current()) else {
+        return TsWidth::Unknown;
+    };
+    let name = listener.fields.0.get("ts").map_or("ts", String::as_str);
+    match schema.fields().iter().find(|field| field.name() == name).map(Field::kind) {
+        Some(Kind::Time(time)) if time.whole() => match time.unit() {
+            TimeUnit::Second => TsWidth::Known(10),
+            TimeUnit::Millisecond => TsWidth::Known(13),
+            TimeUnit::Microsecond => TsWidth::Known(16),
+            TimeUnit::Nanosecond => TsWidth::Known(19),
+        },
+        _ => TsWidth::Unknown,
     }
 }
 

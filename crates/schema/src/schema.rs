@@ -206,6 +206,11 @@ impl Time {
     pub fn unit(&self) -> TimeUnit {
         self.unit
     }
+
+    /// Fractions are refused.
+    pub fn whole(&self) -> bool {
+        self.whole
+    }
 }
 
 /// An exact decimal number, written as a JSON number or as text.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hw_gate::doors::tcp::{TcpFormat, TcpSettings, serve};
+use hw_gate::doors::tcp::{TcpFormat, TcpSettings, TsWidth, serve};
 use hw_schema::KvFields;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -20,14 +20,14 @@ struct Door {
     serving: JoinHandle<()>,
 }
 
-async fn open(house: &House, stream: &str, ts_digits: Option<u8>, connections: usize) -> Door {
+async fn open(house: &House, stream: &str, ts: TsWidth, connections: usize) -> Door {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let settings = TcpSettings {
         name: "sensors".to_owned(),
         stream: stream.to_owned(),
-        format: TcpFormat::Kv { ts_digits },
+        format: TcpFormat::Kv { ts },
         fields: Arc::new(KvFields::new([("name".to_owned(), "who".to_owned())])),
         ack: true,
         record_bytes_max: 1000,
@@ -40,7 +40,7 @@ async fn open(house: &House, stream: &str, ts_digits: Option<u8>, connections: u
 #[tokio::test]
 async fn records_are_stored_rejected_and_acknowledged() {
     let house = World::new().open();
-    let door = open(&house, "reading", None, 10).await;
+    let door = open(&house, "reading", TsWidth::Unknown, 10).await;
     let mut socket = TcpStream::connect(door.address).await.unwrap();
     socket.write_all(b"id=1&name=a\nid=two&name=a\nid=3&na").await.unwrap();
     let (reader, mut writer) = socket.split();
@@ -64,7 +64,7 @@ async fn records_are_stored_rejected_and_acknowledged() {
 #[tokio::test]
 async fn fifty_milliseconds_of_silence_give_a_partial_record_up() {
     let house = World::new().open();
-    let door = open(&house, "reading", Some(10), 10).await;
+    let door = open(&house, "reading", TsWidth::Declared(10), 10).await;
     let mut socket = TcpStream::connect(door.address).await.unwrap();
     socket.write_all(b"id=1&name=a&ts=15868").await.unwrap();
     let mut answer = [0; 5];
@@ -79,7 +79,7 @@ async fn fifty_milliseconds_of_silence_give_a_partial_record_up() {
 #[tokio::test]
 async fn what_a_closed_connection_sent_last_is_a_record() {
     let house = World::new().open();
-    let door = open(&house, "reading", None, 10).await;
+    let door = open(&house, "reading", TsWidth::Unknown, 10).await;
     let mut socket = TcpStream::connect(door.address).await.unwrap();
     socket.write_all(b"id=1&name=a\0id=2&name=bid=3&name=c").await.unwrap();
     socket.shutdown().await.unwrap();
@@ -97,7 +97,7 @@ async fn what_a_closed_connection_sent_last_is_a_record() {
 #[tokio::test]
 async fn mode_reject_acts_as_dlq_and_connections_are_bounded() {
     let house = World::new().open();
-    let door = open(&house, "strict", None, 1).await;
+    let door = open(&house, "strict", TsWidth::Unknown, 1).await;
     let mut socket = TcpStream::connect(door.address).await.unwrap();
     socket.write_all(b"id=1\nid=x\nid=2\n").await.unwrap();
     let mut answer = [0; 5];

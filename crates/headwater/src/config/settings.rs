@@ -122,7 +122,9 @@ section! {
         /// `{tp="type", un="unit", vl="value"}`.
         fields: FieldMap = "",
         /// For `kv`: the digits of the `ts` that ends each record, 10 (seconds) or 13 (milliseconds). With
-        /// it, a record ends at the last digit and needs no separator; `ts` must then be the last key.
+        /// it, a record ends at the last digit and needs no separator; `ts` must then be the last key. Without
+        /// it, a record whose last value is a `ts` as long as the schema's `x-time` makes it ends after 50 ms of
+        /// silence.
         ts_digits: Option<TsDigits>,
         /// Whether the server writes `ok N` and a newline after N records of the connection are on disk.
         ack: bool = "false",

@@ -3,7 +3,8 @@
 //! record never grows beyond `record_bytes_max`. Does not read values: that is the decoder's.
 //!
 //! A key=value record ends at `\n` or `\0`; before the next `id=` that starts inside a value; or after the last
-//! digit of a `ts` of declared width. Fifty milliseconds of silence, or the end of the connection, end it too.
+//! digit of a `ts` of declared width. Fifty milliseconds of silence, or the end of the connection, end it too; silence
+//! makes it a reject, unless its last value is a `ts` with all the digits that the schema's unit gives it.
 
 use bytes::{Bytes, BytesMut};
 use hw_event::RejectCode;
@@ -16,10 +17,29 @@ const ID_KEY: &[u8] = b"id=";
 /// How a listener's records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TcpFormat {
-    /// `id=…&tp=…`, with the digits of a `ts` that ends a record, if that is declared.
-    Kv { ts_digits: Option<u8> },
+    /// `id=…&tp=…`.
+    Kv { ts: TsWidth },
     /// One JSON object a line.
     Ndjson,
+}
+
+/// What is known of a record's `ts`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TsWidth {
+    Unknown,
+    /// The listener says that `ts` stands last and has so many digits: it ends the record.
+    Declared(u8),
+    /// The schema's unit gives it so many digits: a record that ends with them is whole.
+    Known(u8),
+}
+
+impl TsWidth {
+    fn declared(self) -> Option<u8> {
+        match self {
+            TsWidth::Declared(digits) => Some(digits),
+            _ => None,
+        }
+    }
 }
 
 /// Whole records, cut out of one buffer.
@@ -81,12 +101,12 @@ impl Framer {
                 start = at;
                 self.state = State::Key { start };
             }
-            if let TcpFormat::Kv { ts_digits } = self.format {
+            if let TcpFormat::Kv { ts } = self.format {
                 match self.state {
                     State::Key { start: key_start } => match byte {
                         b'=' => {
                             let is_ts = &self.buffer[key_start..at] == TS_KEY;
-                            self.state = State::Value { ts: (is_ts && ts_digits.is_some()).then_some(0) };
+                            self.state = State::Value { ts: is_ts.then_some(0) };
                         }
                         b'&' => self.state = State::Key { start: at + 1 },
                         _ => {}
@@ -107,9 +127,9 @@ impl Framer {
                         }
                     }
                     State::Value { ts: Some(digits) } => {
-                        let digits = if byte.is_ascii_digit() { Some(digits + 1) } else { None };
+                        let digits = if byte.is_ascii_digit() { digits.checked_add(1) } else { None };
                         self.state = State::Value { ts: digits };
-                        if digits.is_some() && digits == ts_digits {
+                        if digits.is_some() && digits == ts.declared() {
                             cuts.push((at + 1, at + 1, None));
                             start = at + 1;
                             self.state = State::Key { start };
@@ -127,6 +147,11 @@ impl Framer {
     /// that lost a digit looks like a value, so it is a reject whatever it says.
     pub fn silence(&mut self) -> Records {
         match self.format {
+            TcpFormat::Kv { ts: TsWidth::Known(digits) }
+                if self.state == (State::Value { ts: Some(digits) }) =>
+            {
+                self.end(None)
+            }
             TcpFormat::Kv { .. } => self.end(Some(RejectCode::Record)),
             // A line without its end may still get it.
             TcpFormat::Ndjson => Records::default(),
@@ -187,8 +212,9 @@ impl Framer {
 mod tests {
     use super::*;
 
-    const KV10: TcpFormat = TcpFormat::Kv { ts_digits: Some(10) };
-    const KV: TcpFormat = TcpFormat::Kv { ts_digits: None };
+    const KV10: TcpFormat = TcpFormat::Kv { ts: TsWidth::Declared(10) };
+    const KNOWN10: TcpFormat = TcpFormat::Kv { ts: TsWidth::Known(10) };
+    const KV: TcpFormat = TcpFormat::Kv { ts: TsWidth::Unknown };
 
     fn texts(records: &Records) -> Vec<String> {
         let text = |event: &Framed| {
@@ -264,6 +290,27 @@ mod tests {
         assert!(!framer.is_partial());
         assert_eq!(texts(&framer.feed(b"id=3&ts=1586896419")), ["id=3&ts=1586896419"]);
         assert_eq!(texts(&framer.silence()), [""; 0]);
+    }
+
+    #[test]
+    fn silence_ends_a_record_whose_last_value_is_whole() {
+        let mut framer = Framer::new(KNOWN10, 1000);
+        assert_eq!(texts(&framer.feed(b"id=1&vl=2&ts=1586896417")), [""; 0], "more may come");
+        assert_eq!(texts(&framer.silence()), ["id=1&vl=2&ts=1586896417"]);
+        for (sent, kept) in [
+            ("id=2&ts=158689641", "!record:id=2&ts=158689641"),
+            ("id=2&ts=15868964170", "!record:id=2&ts=15868964170"),
+            ("id=2&ts=1586896417&vl=2", "!record:id=2&ts=1586896417&vl=2"),
+            ("id=2&ts=1586896417.5", "!record:id=2&ts=1586896417.5"),
+        ] {
+            framer.feed(sent.as_bytes());
+            assert_eq!(texts(&framer.silence()), [kept]);
+        }
+        check(
+            KNOWN10,
+            "id=1&ts=1586896417&vl=2\nid=2&ts=1586896418id=3&vl=1",
+            &["id=1&ts=1586896417&vl=2", "id=2&ts=1586896418", "id=3&vl=1"],
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::framing::{Framer, Records, TcpFormat};
+pub use self::framing::{Framer, Records, TcpFormat, TsWidth};
 use crate::{Framing, Gate, Identity, Refusal, Submission};
 
 /// After this long without a byte, a record that has begun is given up.
