@@ -152,6 +152,7 @@ impl Connection {
         }
         let count = records.events.len() as u64;
         let mut pause = RETRY_FIRST;
+        let mut waited_stopping = Duration::ZERO;
         loop {
             let refusal = match self.submit(&records).await {
                 Ok(()) => break,
@@ -162,10 +163,13 @@ impl Connection {
                 Refusal::Busy | Refusal::Full(_) | Refusal::Disk(_) | Refusal::UndeclaredFull
             );
             tracing::warn!(listener = %self.settings.name, peer = %self.peer, %refusal, "records wait");
-            if !passing || self.stop.is_cancelled() && pause >= STOP_PATIENCE.min(RETRY_LAST) {
+            if !passing || waited_stopping >= STOP_PATIENCE {
                 return Err(io::Error::other(refusal.to_string()));
             }
             tokio::time::sleep(pause).await;
+            if self.stop.is_cancelled() {
+                waited_stopping += pause;
+            }
             pause = (pause * 2).min(RETRY_LAST);
         }
         self.durable += count;
