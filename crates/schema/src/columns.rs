@@ -95,7 +95,7 @@ fn data_type_of(kind: &Kind) -> DataType {
         Kind::Boolean => DataType::Boolean,
         Kind::Integer(_) => DataType::Int64,
         Kind::Number(_) => DataType::Float64,
-        Kind::String(_) => DataType::Utf8,
+        Kind::String(_) | Kind::Json(_) => DataType::Utf8,
         Kind::DateTime(_) | Kind::Time(_) => timestamp_type(),
         Kind::Date(_) => DataType::Date32,
         Kind::Binary(_) => DataType::Binary,

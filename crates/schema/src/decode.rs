@@ -4,7 +4,8 @@
 //! 1. If its text is no JSON that we accept (`json_*`), the first such fault, wherever it stands: a text that is not
 //!    JSON has no document, so nothing else can be said of it.
 //! 2. Otherwise the first fault in document order. What an object misses and how many items an array has is known at
-//!    their end, and counts as standing there; missing fields come in the schema's order.
+//!    their end, and counts as standing there; missing fields come in the schema's order. The rules of a value that
+//!    only the slower path knows are looked at when the value has passed the others.
 //!
 //! Always: every record becomes exactly one row or one reject; a refused record leaves nothing in the columns; clear
 //! text of `hash` and `drop` fields reaches no column, path or message. Bad data is never an error or a panic.
@@ -193,6 +194,7 @@ impl Decoder {
         }
         let context = Context {
             root: &self.schema.root,
+            guard: self.schema.guard.as_deref(),
             extra: self.schema.extra,
             // Twice: what nobody described is named by longer pointers than its sender wrote.
             extra_bytes_max: self.limits.event_bytes.saturating_mul(2),
@@ -233,6 +235,7 @@ impl Decoder {
         let mut path = Vec::new();
         if !miss.json {
             write_pointer(&self.schema.root, &self.work.path, Keys::Hidden, &mut path);
+            path.extend_from_slice(miss.inside.as_bytes());
         }
         Rejected {
             index,
@@ -279,8 +282,16 @@ fn json_event(pass: &mut Pass<'_, '_>, columns: &mut [Column]) -> Result<(), Mis
     pass.scanner.space();
     match pass.scanner.peek() {
         Some(b'{') => {
+            let start = pass.scanner.at();
             pass.object(pass.context.root, columns)?;
-            Ok(pass.scanner.end()?)
+            let end = pass.scanner.at();
+            pass.scanner.end()?;
+            match pass.context.guard {
+                None => Ok(()),
+                Some(guard) => {
+                    guard.check(&pass.record[start..end]).map_err(|broken| Miss::guarded(broken, start))
+                }
+            }
         }
         None => Err(pass.scanner.unexpected("expected a document, found nothing").into()),
         Some(_) => {

@@ -1,21 +1,35 @@
-//! From a schema document to a `Schema`: JSON Schema 2020-12 or draft-07, as far as a value has one type, and
-//! Headwater's `x-` keywords.
+//! From a schema document to a `Schema`: JSON Schema 2020-12 or draft-07, and Headwater's `x-` keywords.
 //! Always: every fault is found in one pass and has a place; what is not built yet is refused in those words; no
-//! reference leaves the document. Does not judge a change of schema (`evolve`).
+//! reference leaves the document. A value with one type gets a column and compiled rules; any other becomes JSON text,
+//! and what no compiled rule says is left to a guard. Does not judge a change of schema (`evolve`).
 
 mod field;
 mod object;
 mod pattern;
+mod reference;
+mod residual;
 mod root;
 mod scalar;
 mod tree;
+mod unfold;
 mod words;
 
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use jsonschema::Draft;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use self::tree::Node;
+use self::{
+    reference::{Landmark, landmarks},
+    tree::Node,
+};
 use crate::{
     columns,
+    guard::{self, Checks, Guard},
     json::write_canonical,
     schema::{Checked, Extra, Fault, Mode, Schema},
 };
@@ -52,7 +66,10 @@ pub(crate) fn parse(document: &str) -> Result<Checked, Vec<Fault>> {
         }
     };
     reader.tree = Some(&tree);
+    reader.landmarks = landmarks(&tree);
+    reader.checks = Arc::new(Checks::new(names_of(&tree)));
     let read = reader.root(&tree);
+    reader.slower_path();
     let (Some((root, settings)), true) = (read, reader.faults.is_empty()) else {
         return Err(reader.into_faults());
     };
@@ -73,6 +90,7 @@ pub(crate) fn parse(document: &str) -> Result<Checked, Vec<Fault>> {
             None => Extra::Keep,
         },
         event_time: settings.event_time,
+        guard: settings.guard,
         protected: reader.protected,
         table_columns: columns::table_columns(&user_columns),
         user_columns,
@@ -89,6 +107,8 @@ struct Settings {
     mode: Mode,
     extra: Option<Extra>,
     event_time: Option<String>,
+    /// The check of the whole event.
+    guard: Option<Box<Guard>>,
 }
 
 /// Reads one document and collects what is wrong with it.
@@ -105,6 +125,13 @@ struct Reader<'d> {
     protected: bool,
     /// The pointer of the field that is the subject.
     subject: Option<String>,
+    /// What the root says of unnamed fields.
+    extra: Option<Extra>,
+    draft: Draft,
+    landmarks: Vec<Landmark<'d>>,
+    checks: Arc<Checks>,
+    /// The pointers of the guarded parts.
+    guarded: BTreeSet<String>,
 }
 
 impl<'d> Reader<'d> {
@@ -118,6 +145,50 @@ impl<'d> Reader<'d> {
             following: Vec::new(),
             protected: false,
             subject: None,
+            extra: None,
+            draft: Draft::Draft202012,
+            landmarks: Vec::new(),
+            checks: Arc::default(),
+            guarded: BTreeSet::new(),
+        }
+    }
+
+    fn is_draft_7(&self) -> bool {
+        self.draft == Draft::Draft7
+    }
+
+    /// Has the whole document judged by its dialect, and its guards compiled.
+    fn slower_path(&mut self) {
+        let Ok(mut document) = guard::read_value(self.document.as_bytes()) else {
+            self.error("", 0, "a number of the document is beyond a 64-bit float", "write a smaller one");
+            return;
+        };
+        for mark in self.landmarks.iter().filter(|mark| mark.is_embedded()) {
+            name_part(&mut document, &mark.pointer);
+        }
+        for (pointer, message) in guard::faults_of_document(&document, self.draft) {
+            // Where we have found something ourselves, we have said more of it.
+            let within = |inner: &str, outer: &str| {
+                inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            if self
+                .faults
+                .iter()
+                .any(|(_, fault)| within(&fault.pointer, &pointer) || within(&pointer, &fault.pointer))
+            {
+                continue;
+            }
+            let at = self.tree.and_then(|tree| tree.at_pointer(&pointer)).map_or(0, |node| node.at);
+            self.error(&pointer, at, message, "see the specification of JSON Schema for this keyword");
+        }
+        if !self.faults.is_empty() || self.guarded.is_empty() {
+            return;
+        }
+        let compiled = self.checks.compile(&document, self.draft, self.guarded.iter().map(String::as_str));
+        if let Err((pointer, message)) = compiled {
+            let at = self.tree.and_then(|tree| tree.at_pointer(&pointer)).map_or(0, |node| node.at);
+            let hint = "simplify this part of the schema";
+            self.error(&pointer, at, format!("the rules of this part cannot be compiled: {message}"), hint);
         }
     }
 
@@ -171,6 +242,29 @@ pub(crate) fn place(document: &str, pointer: &str) -> (u32, u32) {
     let at = Node::parse(document).ok().and_then(|tree| tree.at_pointer(pointer).map(|node| node.at));
     let (_, fault) = Reader::new(document).fault(pointer, at.unwrap_or(0), String::new(), "");
     (fault.line, fault.column)
+}
+
+/// Every name that some part of the document gives to a property.
+fn names_of(tree: &Node) -> HashSet<String> {
+    let mut names = HashSet::new();
+    let mut open = vec![tree];
+    while let Some(node) = open.pop() {
+        for member in node.members() {
+            if member.name == "properties" {
+                names.extend(member.value.members().iter().map(|property| property.name.clone()));
+            }
+            open.push(&member.value);
+        }
+        open.extend(node.items().unwrap_or_default());
+    }
+    names
+}
+
+/// Gives an embedded part that has only a `$schema` a name, so that `#` means it inside.
+fn name_part(document: &mut Value, pointer: &str) {
+    let Some(Value::Object(part)) = document.pointer_mut(pointer) else { return };
+    let name = format!("urn:headwater:part:{}", pointer.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+    part.entry("$id").or_insert(Value::String(name));
 }
 
 /// `pointer` with one more part.

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 
 use crate::{
     document::place,
+    guard::Guard,
     rules::{Bound, Count, NumberRules, OneOf, TextRules},
     schema::{Extra, Fault, Field, Kind, Object, Schema},
 };
@@ -27,6 +28,7 @@ pub(crate) fn check_change(old: &Schema, next: &Schema) -> Result<(), Vec<Fault>
         changes.refuse("/x-extra", "what happens to unnamed fields has changed");
     }
     changes.object(&old.root, &next.root, "");
+    changes.guard(old.guard.as_deref(), next.guard.as_deref(), "");
     if changes.faults.is_empty() { Ok(()) } else { Err(changes.faults) }
 }
 
@@ -81,7 +83,9 @@ impl Changes<'_> {
         if !wider_one_of(old.one_of.as_deref(), next.one_of.as_deref()) {
             self.refuse(pointer, "values that were listed are no longer");
         }
+        self.guard(old.guard.as_deref(), next.guard.as_deref(), pointer);
         match (&old.kind, &next.kind) {
+            (Kind::Json(_), Kind::Json(_)) => {}
             (Kind::Object(old), Kind::Object(next)) => self.object(old, next, pointer),
             (Kind::Array(old), Kind::Array(next)) => {
                 if next.unique && !old.unique {
@@ -106,6 +110,16 @@ impl Changes<'_> {
         }
     }
 
+    /// Whether one demand is wider than another, nobody can tell; only that it is the same, or gone.
+    fn guard(&mut self, old: Option<&Guard>, next: Option<&Guard>, pointer: &str) {
+        match (old, next) {
+            (_, None) => {}
+            (Some(old), Some(next)) if old.meaning == next.meaning => {}
+            (Some(_), Some(_)) => self.refuse(pointer, "the rules beside the field's type have changed"),
+            (None, Some(_)) => self.refuse(pointer, "there were no rules beside the field's type until now"),
+        }
+    }
+
     fn count(&mut self, old: Count, next: Count, pointer: &str) {
         if !wider_count(old, next) {
             self.refuse(pointer, "the bounds of a count have become narrower");
@@ -119,6 +133,7 @@ fn field_is_protected(field: &Field) -> bool {
             Kind::Object(object) => object.fields.iter().any(field_is_protected),
             Kind::Array(array) => field_is_protected(&array.element),
             Kind::Map(map) => field_is_protected(&map.value),
+            Kind::Json(marks) => marks.is_some(),
             _ => false,
         }
 }

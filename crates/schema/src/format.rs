@@ -24,19 +24,21 @@ pub(crate) enum TextFormat {
 }
 
 impl TextFormat {
+    /// Each by the name that a schema gives it.
+    pub const ALL: [(&str, TextFormat); 9] = [
+        ("time", TextFormat::Time),
+        ("email", TextFormat::Email),
+        ("hostname", TextFormat::Hostname),
+        ("ipv4", TextFormat::Ipv4),
+        ("ipv6", TextFormat::Ipv6),
+        ("uri", TextFormat::Uri),
+        ("uri-reference", TextFormat::UriReference),
+        ("uuid", TextFormat::Uuid),
+        ("json-pointer", TextFormat::JsonPointer),
+    ];
+
     pub fn from_name(name: &str) -> Option<TextFormat> {
-        Some(match name {
-            "time" => TextFormat::Time,
-            "email" => TextFormat::Email,
-            "hostname" => TextFormat::Hostname,
-            "ipv4" => TextFormat::Ipv4,
-            "ipv6" => TextFormat::Ipv6,
-            "uri" => TextFormat::Uri,
-            "uri-reference" => TextFormat::UriReference,
-            "uuid" => TextFormat::Uuid,
-            "json-pointer" => TextFormat::JsonPointer,
-            _ => return None,
-        })
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, format)| *format)
     }
 
     /// What a message calls such a text.

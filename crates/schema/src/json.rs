@@ -11,7 +11,7 @@ pub(crate) use canonical::write_canonical;
 pub(crate) use exact::{Exact, NotWhole};
 pub(crate) use keys::KeySet;
 pub(crate) use scan::{JsonFault, Number, Scanner, Text};
-pub(crate) use text::{unescape, write_float, write_string};
+pub(crate) use text::{unescape, write_compact, write_float, write_string};
 
 /// No document may nest deeper than this, whatever the configuration says: the reader recurses.
 pub(crate) const DEPTH_MAX: usize = 512;

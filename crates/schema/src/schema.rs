@@ -5,10 +5,13 @@
 use std::fmt;
 
 use arrow::datatypes::SchemaRef;
+use regex::bytes::Regex;
 
 use crate::{
     decode::names::FieldNames,
+    guard::Guard,
     json::Exact,
+    marks::Marks,
     rules::{Count, NumberRules, OneOf, TextRules},
 };
 
@@ -26,6 +29,8 @@ pub struct Schema {
     pub(crate) mode: Mode,
     pub(crate) extra: Extra,
     pub(crate) event_time: Option<String>,
+    /// Checks the whole event for what no compiled rule says.
+    pub(crate) guard: Option<Box<Guard>>,
     pub(crate) protected: bool,
     pub(crate) user_columns: SchemaRef,
     pub(crate) table_columns: SchemaRef,
@@ -140,6 +145,8 @@ pub struct Field {
     pub(crate) nullable: bool,
     pub(crate) privacy: Option<Privacy>,
     pub(crate) one_of: Option<Box<OneOf>>,
+    /// Checks each value for what no compiled rule says.
+    pub(crate) guard: Option<Box<Guard>>,
     /// The index of this field's column among its siblings' columns; `None` where nothing is stored.
     pub(crate) column: Option<usize>,
     /// This field's place in `x-key`.
@@ -191,6 +198,8 @@ pub enum Kind {
     Object(Object),
     Array(Array),
     Map(Map),
+    /// Values of no one type → JSON text, with what is protected inside.
+    Json(Option<Box<Marks>>),
 }
 
 /// A time written as a number.
@@ -240,7 +249,26 @@ pub struct Object {
     pub(crate) names: FieldNames,
     /// `additionalProperties: false`.
     pub(crate) closed: bool,
+    pub(crate) described: Described,
     pub(crate) count: Count,
+}
+
+/// Which properties without a name of their own the schema describes: they are kept in `_extra`, whatever becomes of
+/// those that it does not.
+#[derive(Debug)]
+pub(crate) enum Described {
+    All,
+    Matching(Vec<Regex>),
+}
+
+impl Described {
+    /// `name` as it reads, without escapes.
+    pub fn holds(&self, name: &[u8]) -> bool {
+        match self {
+            Described::All => true,
+            Described::Matching(patterns) => patterns.iter().any(|pattern| pattern.is_match(name)),
+        }
+    }
 }
 
 impl Object {
@@ -290,11 +318,12 @@ impl Kind {
             }
             Kind::Object(_) | Kind::Map(_) => "an object",
             Kind::Array(_) => "an array",
+            Kind::Json(_) => "a JSON value",
         }
     }
 
     pub(crate) fn is_scalar(&self) -> bool {
-        !matches!(self, Kind::Object(_) | Kind::Array(_) | Kind::Map(_))
+        !matches!(self, Kind::Object(_) | Kind::Array(_) | Kind::Map(_) | Kind::Json(_))
     }
 
     pub(crate) fn number_rules(&self) -> Option<&NumberRules> {
@@ -385,6 +414,7 @@ impl Schema {
                     Kind::Object(object) => object.fields.iter().any(holds_protected),
                     Kind::Array(array) => holds_protected(&array.element),
                     Kind::Map(map) => holds_protected(&map.value),
+                    Kind::Json(marks) => marks.is_some(),
                     _ => false,
                 }
         }

@@ -8,7 +8,8 @@ use hw_vault::HashKey;
 use super::column::{Column, Full};
 use crate::{
     format::{self, NotTime},
-    json::{Exact, NotWhole, Number, write_float},
+    json::{Exact, NotWhole, Number, write_compact, write_float},
+    marks::{Marks, digest_text},
     rules::Broken,
     schema::{Decimal, Field, Kind, Privacy, Time},
 };
@@ -194,6 +195,31 @@ impl Cells<'_> {
         }
         Ok(())
     }
+}
+
+/// Puts the checked value `json` of no one type; returns how many members nobody described and were left out.
+/// Null stays null.
+pub(super) fn json_text(
+    field: &Field,
+    marks: Option<&Marks>,
+    json: &[u8],
+    key: &HashKey,
+    room: &mut Vec<u8>,
+    column: &mut Column,
+) -> Result<u64, Broken> {
+    room.clear();
+    let mut left_out = 0;
+    match (field.privacy, marks) {
+        _ if json == b"null" => {
+            column.push_null();
+            return Ok(0);
+        }
+        (Some(Privacy::Hash), _) => room.extend_from_slice(&key.digest(&digest_text(json))),
+        (_, Some(marks)) => left_out = marks.protect(json, key, room).undescribed,
+        (_, None) => write_compact(json, room),
+    }
+    column.push_bytes(room).map_err(full)?;
+    Ok(left_out)
 }
 
 pub(super) fn full(_: Full) -> Broken {

@@ -6,12 +6,13 @@ use hw_event::RejectCode;
 
 use super::{
     KvFields,
-    cell::Cells,
+    cell::{self, Cells},
     column::Column,
     miss::{Miss, Missed, Step, quoted, write_raw_part},
     pass::{Context, Work},
 };
 use crate::{
+    guard,
     json::{Number, Text, write_string},
     schema::{Decimal, Extra, Field, Kind},
 };
@@ -53,7 +54,7 @@ pub(super) fn apply(
                 work.path.push(Step::Field(index));
                 let column = field.column.and_then(|column| columns.get_mut(column));
                 let cells = Cells { hash: context.hash, captured: &mut work.captured };
-                put(cells, field, value, pair.value_at, column)?;
+                put(cells, field, value, pair.value_at, column, &mut work.text)?;
                 work.path.pop();
             }
             None if root.closed || context.extra == Extra::Refuse => {
@@ -89,7 +90,53 @@ pub(super) fn apply(
         }
     }
     let count = root.count.check(pairs.len() as u64, "properties");
-    count.map_err(|(code, message)| Miss::new(code, record.len(), message))
+    count.map_err(|(code, message)| Miss::new(code, record.len(), message))?;
+    let Some(guard) = context.guard else { return Ok(()) };
+    // The rules of the whole event are those of the object that it stands for.
+    let mut json = vec![b'{'];
+    for pair in &pairs {
+        let name = fields.field(&arena[pair.name.clone()]);
+        let value = &arena[pair.value.clone()];
+        if json.len() > 1 {
+            json.push(b',');
+        }
+        write_string(name, &mut json);
+        json.push(b':');
+        match root.names.find(name) {
+            Some(index) => json.extend_from_slice(&as_json(&root.fields[index], value)),
+            None => write_string(value, &mut json),
+        }
+    }
+    json.push(b'}');
+    // No byte of the record is the one where the object breaks a rule.
+    guard.check(&json).map_err(|broken| Miss::guarded(guard::Broken { at: 0, ..broken }, 0))
+}
+
+/// A value as the JSON that it stands for: typed by the schema; where that knows no one type, a number, `true` or
+/// `false` is taken for one if nothing but that may be meant.
+fn as_json(field: &Field, value: &[u8]) -> Vec<u8> {
+    let text = || {
+        let mut json = Vec::with_capacity(value.len() + 2);
+        write_string(value, &mut json);
+        json
+    };
+    let plain = matches!(value, b"true" | b"false") || Number::parse(value).is_some();
+    match &field.kind {
+        Kind::Integer(_)
+        | Kind::Number(_)
+        | Kind::Time(_)
+        | Kind::Decimal(Decimal { text: false, .. })
+        | Kind::Boolean
+            if plain =>
+        {
+            value.to_vec()
+        }
+        Kind::Json(_) if plain => match &field.guard {
+            Some(guard) if guard.check(&text()).is_err() => value.to_vec(),
+            _ => text(),
+        },
+        _ => text(),
+    }
 }
 
 fn put(
@@ -98,8 +145,16 @@ fn put(
     value: &[u8],
     at: usize,
     column: Option<&mut Column>,
+    room: &mut Vec<u8>,
 ) -> Result<(), Missed> {
     let put = match &field.kind {
+        Kind::Json(marks) => match column {
+            Some(column) => {
+                let json = as_json(field, value);
+                cell::json_text(field, marks.as_deref(), &json, cells.hash, room, column).map(drop)
+            }
+            None => Ok(()),
+        },
         Kind::String(_)
         | Kind::DateTime(_)
         | Kind::Date(_)
@@ -119,7 +174,11 @@ fn put(
             return Err(Miss::new(RejectCode::Type, at, message));
         }
     };
-    put.map_err(|broken| Miss::broken(broken, field, at, &quoted(value)))
+    put.map_err(|broken| Miss::broken(broken, field, at, &quoted(value)))?;
+    match &field.guard {
+        Some(guard) => guard.check(&as_json(field, value)).map_err(|broken| Miss::guarded(broken, at)),
+        None => Ok(()),
+    }
 }
 
 fn take_apart(record: &[u8], arena: &mut Vec<u8>) -> Result<Vec<Pair>, Missed> {

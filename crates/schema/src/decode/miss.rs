@@ -3,6 +3,7 @@
 use hw_event::RejectCode;
 
 use crate::{
+    guard,
     json::{JsonFault, Text, unescape, write_string},
     rules::Broken,
     schema::{Field, Kind, Object},
@@ -15,6 +16,8 @@ pub(super) struct Miss {
     /// The byte of the record.
     pub at: usize,
     pub message: String,
+    /// From where the path of the fields ends: what the slower path has found inside.
+    pub inside: String,
     /// The text is not JSON: no path leads anywhere in it.
     pub json: bool,
 }
@@ -24,7 +27,14 @@ pub(super) type Missed = Box<Miss>;
 
 impl Miss {
     pub fn new(code: RejectCode, at: usize, message: impl Into<String>) -> Missed {
-        Box::new(Miss { code, at, message: message.into(), json: false })
+        Box::new(Miss { code, at, message: message.into(), inside: String::new(), json: false })
+    }
+
+    /// What a guard refuses in the value at byte `at`.
+    pub fn guarded(broken: guard::Broken, at: usize) -> Missed {
+        let mut miss = Miss::new(broken.code, at + broken.at, broken.message);
+        miss.inside = broken.path;
+        miss
     }
 
     /// A broken rule of `field`, whose value was written as `found`. A protected value is not quoted.
@@ -44,7 +54,13 @@ impl Miss {
 
 impl From<JsonFault> for Missed {
     fn from(fault: JsonFault) -> Missed {
-        Box::new(Miss { code: fault.code, at: fault.at, message: fault.message.to_owned(), json: true })
+        Box::new(Miss {
+            code: fault.code,
+            at: fault.at,
+            message: fault.message.to_owned(),
+            inside: String::new(),
+            json: true,
+        })
     }
 }
 

@@ -8,12 +8,13 @@ use hw_event::RejectCode;
 use hw_vault::HashKey;
 
 use super::{
-    cell::{Captured, Cells, full},
+    cell::{self, Captured, Cells, full},
     column::Column,
     miss::{Keys, Miss, Missed, Step, write_pointer, write_raw_part},
 };
 use crate::{
-    json::{KeySet, Scanner, Text, unescape, write_canonical, write_string},
+    guard::Guard,
+    json::{KeySet, Scanner, Text, unescape, write_canonical, write_compact, write_string},
     schema::{Array, Extra, Field, Kind, Map, Object},
 };
 
@@ -47,6 +48,8 @@ impl Work {
 #[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
     pub root: &'a Object,
+    /// Of the whole event.
+    pub guard: Option<&'a Guard>,
     pub extra: Extra,
     pub extra_bytes_max: usize,
     pub hash: &'a HashKey,
@@ -139,15 +142,23 @@ impl<'a> Pass<'a, '_> {
         object.names.find(&self.work.text)
     }
 
+    /// Does the schema describe this property, though it does not name it?
+    fn is_described(&mut self, object: &Object, key: Text<'_>) -> bool {
+        self.work.text.clear();
+        unescape(key.raw, &mut self.work.text);
+        object.described.holds(&self.work.text)
+    }
+
     /// A property that the schema does not name; its value comes next.
     fn unknown(&mut self, object: &Object, key: Text<'a>, at: usize) -> Result<(), Missed> {
-        if object.closed || self.context.extra == Extra::Refuse {
+        let described = self.is_described(object, key);
+        if object.closed || self.context.extra == Extra::Refuse && !described {
             self.work.path.push(Step::Unknown);
             return Err(Miss::new(RejectCode::UnknownField, at, "the schema does not name this field"));
         }
         let start = self.scanner.at();
         self.scanner.skip(&mut self.work.keys)?;
-        if self.context.extra == Extra::Drop {
+        if self.context.extra == Extra::Drop && !described {
             self.work.extra_dropped += 1;
             return Ok(());
         }
@@ -176,6 +187,18 @@ impl<'a> Pass<'a, '_> {
     /// The value that comes next.
     #[inline]
     fn value(&mut self, field: &Field, column: Option<&mut Column>) -> Result<(), Missed> {
+        match &field.guard {
+            None => self.unguarded(field, column),
+            Some(guard) => {
+                let at = self.scanner.at();
+                self.unguarded(field, column)?;
+                guard.check(self.scanner.slice(at)).map_err(|broken| Miss::guarded(broken, at))
+            }
+        }
+    }
+
+    #[inline]
+    fn unguarded(&mut self, field: &Field, column: Option<&mut Column>) -> Result<(), Missed> {
         let at = self.scanner.at();
         match (&field.kind, self.scanner.peek()) {
             (_, Some(b'n')) if field.nullable => {
@@ -233,6 +256,20 @@ impl<'a> Pass<'a, '_> {
             },
             (Kind::Array(array), Some(b'[')) => self.array(array, column, at),
             (Kind::Map(map), Some(b'{')) => self.map(map, column, at),
+            (Kind::Json(marks), Some(_)) => {
+                self.scanner.skip(&mut self.work.keys)?;
+                let Some(column) = column else { return Ok(()) };
+                let put = cell::json_text(
+                    field,
+                    marks.as_deref(),
+                    self.scanner.slice(at),
+                    self.context.hash,
+                    &mut self.work.text,
+                    column,
+                );
+                self.work.extra_dropped += put.map_err(|broken| Miss::new(broken.0, at, broken.1))?;
+                Ok(())
+            }
             (kind, found) => {
                 let message = format!("expected {}, found {}", kind.noun(), noun(found));
                 Err(Miss::new(RejectCode::Type, at, message))
@@ -318,22 +355,5 @@ fn noun(first: Option<u8>) -> &'static str {
         Some(b'{') => "an object",
         Some(b'[') => "an array",
         _ => "something else",
-    }
-}
-
-/// Appends a checked JSON value without the white space between its tokens.
-fn write_compact(value: &[u8], out: &mut Vec<u8>) {
-    let mut in_string = false;
-    let mut escaped = false;
-    for &byte in value {
-        if in_string {
-            in_string = escaped || byte != b'"';
-            escaped = !escaped && byte == b'\\';
-        } else if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-            continue;
-        } else {
-            in_string = byte == b'"';
-        }
-        out.push(byte);
     }
 }

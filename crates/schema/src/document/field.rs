@@ -1,11 +1,18 @@
 //! One field's schema: its type, whether it may be null, its privacy, and which rules apply at all.
 
+use std::sync::Arc;
+
 use super::{
     FIELDS_MAX, LEVELS_MAX, Reader, join,
+    reference::Target,
+    residual::{Beside, Survey, combined, has_fields},
     tree::{Node, Value},
-    words::{Word, word},
+    words::{Word, is_remark, word},
 };
-use crate::schema::{Field, Kind, Privacy};
+use crate::{
+    guard::Guard,
+    schema::{Field, Kind, Privacy},
+};
 
 /// Where a field stands.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +32,13 @@ pub(super) struct Type<'d> {
     pub nullable: bool,
 }
 
+/// What a part of a schema becomes.
+enum Shape<'d> {
+    Column(Type<'d>),
+    /// JSON text: the values have no one type.
+    Json,
+}
+
 impl<'d> Reader<'d> {
     /// `None` where something is wrong; what, has been noted.
     pub(super) fn field(
@@ -34,19 +48,11 @@ impl<'d> Reader<'d> {
         required: bool,
         place: Place<'_>,
     ) -> Option<Field> {
-        if node.get("$ref").is_some() {
-            return self
-                .referred(node, place, |reader, target, place| reader.field(target, name, required, place));
-        }
         let Place { pointer, .. } = place;
         self.fields += 1;
         if self.fields > FIELDS_MAX {
-            self.error(
-                pointer,
-                node.at,
-                format!("there are more than {FIELDS_MAX} fields"),
-                "split the stream",
-            );
+            let message = format!("there are more than {FIELDS_MAX} fields");
+            self.error(pointer, node.at, message, "split the stream");
             return None;
         }
         if place.level > LEVELS_MAX {
@@ -54,7 +60,37 @@ impl<'d> Reader<'d> {
             self.error(pointer, node.at, message, "flatten the event");
             return None;
         }
-        let found = self.type_of(node, pointer)?;
+        if self.is_embedded(pointer) {
+            return self.json_field(node, name, required, place);
+        }
+        if let Some((inner, inner_pointer)) = self.or_null(node, pointer) {
+            self.keywords(node, pointer, "", false);
+            let mut field = self.field(inner, name, required, Place { pointer: &inner_pointer, ..place })?;
+            field.nullable = true;
+            if let Some(guard) = &mut field.guard {
+                guard.null_passes = true;
+            }
+            self.privacy_beside(node, &mut field, required, place);
+            return Some(field);
+        }
+        if node.get("$ref").is_some() {
+            return self.referred(node, name, required, place);
+        }
+        match self.shape(node, pointer)? {
+            Shape::Json => self.json_field(node, name, required, place),
+            Shape::Column(found) => self.column_field(node, found, name, required, place),
+        }
+    }
+
+    fn column_field(
+        &mut self,
+        node: &'d Node,
+        found: Type<'d>,
+        name: &str,
+        required: bool,
+        place: Place<'_>,
+    ) -> Option<Field> {
+        let Place { pointer, .. } = place;
         self.keywords(node, pointer, found.name, false);
         let kind = match found.name {
             "object" => self.object_or_map(node, place)?,
@@ -64,15 +100,7 @@ impl<'d> Reader<'d> {
         let privacy = self.privacy(node, &kind, found.nullable, required, place);
         let (one_of, nullable) = match kind.is_scalar() {
             true => self.one_of(node, found, pointer)?,
-            false => {
-                for keyword in ["enum", "const"] {
-                    if let Some(list) = node.get(keyword) {
-                        let what = format!("{keyword} of objects and arrays");
-                        self.not_built(&join(pointer, keyword), list.at, what);
-                    }
-                }
-                (None, found.nullable)
-            }
+            false => (None, found.nullable),
         };
         Some(Field {
             name: name.to_owned(),
@@ -86,82 +114,189 @@ impl<'d> Reader<'d> {
             nullable,
             privacy,
             one_of: one_of.map(Box::new),
+            guard: self.guard_beside(node, found.name, pointer),
             key_slot: None,
             is_event_time: false,
         })
     }
 
-    /// Follows a `$ref` within the document.
-    pub(super) fn referred<T>(
+    /// A field whose values have no one type.
+    fn json_field(&mut self, node: &'d Node, name: &str, required: bool, place: Place<'_>) -> Option<Field> {
+        let Place { pointer, .. } = place;
+        let Survey { mut marks, meaning, unfolded } = self.survey(node, pointer);
+        // Said of the whole value, which then is a single one.
+        let privacy = marks.parts.first_mut().and_then(|part| part.privacy.take());
+        let marks = marks.any().then(|| Box::new(marks));
+        let anything = match &node.value {
+            Value::Boolean(allowed) => *allowed,
+            _ => node.members().iter().all(|member| word(&member.name) == Some(Word::Annotation)),
+        };
+        Some(Field {
+            name: name.to_owned(),
+            column: (privacy != Some(Privacy::Drop)).then_some(0),
+            kind: Kind::Json(marks),
+            required,
+            nullable: true,
+            privacy,
+            one_of: None,
+            guard: (!anything).then(|| self.guard(pointer, meaning, unfolded)),
+            key_slot: None,
+            is_event_time: false,
+        })
+    }
+
+    /// The check of what no compiled rule says of this part.
+    pub(super) fn guard_beside(
         &mut self,
         node: &'d Node,
-        place: Place<'_>,
-        read: impl FnOnce(&mut Self, &'d Node, Place<'_>) -> Option<T>,
-    ) -> Option<T> {
-        let pointer = join(place.pointer, "$ref");
-        for member in node.members() {
-            if member.name != "$ref" && word(&member.name) != Some(Word::Annotation) {
-                let what = format!("the keyword {:?} beside a $ref", member.name);
-                self.not_built(&join(place.pointer, &member.name), member.at, what);
-            }
+        type_name: &str,
+        pointer: &str,
+    ) -> Option<Box<Guard>> {
+        let draft_7 = self.is_draft_7();
+        let undescribed = type_name == "object" && self.requires_undescribed(node);
+        let residual = undescribed
+            || node.members().iter().any(|member| match (member.name.as_str(), word(&member.name)) {
+                (_, Some(Word::Residual(types))) => types.is_empty() || types.contains(&type_name),
+                ("$ref", _) => !draft_7,
+                ("enum" | "const", _) if matches!(type_name, "object" | "array") => true,
+                ("const", _) => node.get("enum").is_some(),
+                ("format", _) => type_name == "string" && self.is_library_format(Some(&member.value)),
+                ("additionalProperties", _) => {
+                    type_name == "object" && has_fields(node) && !member.value.members().is_empty()
+                }
+                _ => false,
+            });
+        if !residual {
+            return None;
         }
+        let Survey { meaning, unfolded, .. } = self.survey_beside(node, pointer, Beside::Column(type_name));
+        Some(self.guard(pointer, meaning, unfolded))
+    }
+
+    pub(super) fn guard(&mut self, pointer: &str, meaning: [u8; 32], unfolded: Option<u64>) -> Box<Guard> {
+        self.guarded.insert(pointer.to_owned());
+        let checks = Arc::clone(&self.checks);
+        Box::new(Guard { pointer: pointer.to_owned(), checks, meaning, unfolded, null_passes: false })
+    }
+
+    /// `anyOf` or `oneOf` of one schema and null, and nothing else: the schema, which may be null.
+    fn or_null(&self, node: &'d Node, pointer: &str) -> Option<(&'d Node, String)> {
+        let keyword = ["anyOf", "oneOf"].into_iter().find(|keyword| node.get(keyword).is_some())?;
+        let rest =
+            |name: &str| name == keyword || name == "x-privacy" || word(name) == Some(Word::Annotation);
+        let [first, second] = node.get(keyword)?.items()? else { return None };
+        let is_null = |node: &Node| {
+            node.get("type").and_then(Node::text) == Some("null")
+                && node.members().iter().all(|member| member.name == "type" || is_remark(&member.name))
+        };
+        let (inner, index) = match (is_null(first), is_null(second)) {
+            (false, true) => (first, 0),
+            (true, false) => (second, 1),
+            _ => return None,
+        };
+        // Two branches that take null would be one too many.
+        let typed = matches!(inner.get("type").map(|found| &found.value), Some(Value::Text(_)));
+        let plain = typed || keyword == "anyOf" && inner.get("$ref").is_some();
+        let alone = node.members().iter().all(|member| rest(&member.name));
+        (plain && alone).then(|| (inner, join(&join(pointer, keyword), &index.to_string())))
+    }
+
+    /// Follows a `$ref` within the document; where the way leads in a circle, the value becomes JSON text.
+    fn referred(&mut self, node: &'d Node, name: &str, required: bool, place: Place<'_>) -> Option<Field> {
+        let pointer = join(place.pointer, "$ref");
         let reference = node.get("$ref")?;
         let Some(text) = reference.text() else {
             self.error(&pointer, reference.at, "a $ref is a text", "write \"#/$defs/NAME\"");
             return None;
         };
-        let Some(target) = text.strip_prefix('#') else {
-            let hint = "copy what it refers to into this document, under $defs";
-            self.error(&pointer, reference.at, "a $ref leads out of this document", hint);
-            return None;
-        };
-        if !target.is_empty() && !target.starts_with('/') {
-            self.not_built(&pointer, reference.at, "a $ref to an anchor");
+        let target = self.target(text, &pointer);
+        if !self.check_target(&target, &pointer, reference.at) {
             return None;
         }
-        if target.is_empty() || self.following.iter().any(|followed| followed == target) {
-            self.not_built(&pointer, reference.at, "a recursive schema");
-            return None;
-        }
-        let Some(found) = self.tree.and_then(|tree| tree.at_pointer(target)) else {
-            let hint = "the part behind # is a JSON pointer, such as #/$defs/NAME";
-            self.error(&pointer, reference.at, "a $ref points to nothing", hint);
-            return None;
+        let found = match target {
+            Target::Pointer(found, target) => (found, target),
+            _ => return self.json_field(node, name, required, place),
         };
+        let (found, target) = found;
+        let beside =
+            |name: &str| !matches!(name, "$ref" | "x-privacy") && word(name) != Some(Word::Annotation);
+        let siblings = node.members().iter().any(|member| beside(&member.name));
+        let around = self.following.iter().any(|followed| *followed == target);
+        // Its own type and rules say enough of the column.
+        let own_column = siblings && !self.is_draft_7() && node.get("type").is_some();
+        if around || own_column || self.is_embedded(&target) || self.is_recursive(found, &target) {
+            return match self.shape(node, place.pointer)? {
+                Shape::Column(found) if own_column => self.column_field(node, found, name, required, place),
+                _ => self.json_field(node, name, required, place),
+            };
+        }
         if self.following.len() >= LEVELS_MAX {
-            self.error(
-                &pointer,
-                reference.at,
-                "too many references follow one another",
-                "refer to the last one",
-            );
+            let message = "too many references follow one another";
+            self.error(&pointer, reference.at, message, "refer to the last one");
             return None;
         }
-        self.following.push(target.to_owned());
-        let read = read(self, found, Place { pointer: target, ..place });
+        self.following.push(target.clone());
+        let read = self.field(found, name, required, Place { pointer: &target, ..place });
         self.following.pop();
-        read
+        let mut field = read?;
+        if siblings && self.is_draft_7() {
+            let message = "what stands beside a $ref has no effect in draft-07";
+            self.warn(place.pointer, node.at, message.to_owned(), "move it into what the $ref leads to");
+        } else if siblings {
+            let Survey { meaning, unfolded, .. } = self.survey_beside(node, place.pointer, Beside::Reference);
+            let meaning = field.guard.iter().fold(meaning, |all, guard| combined(all, guard.meaning));
+            field.guard = Some(self.guard(place.pointer, meaning, unfolded));
+        }
+        self.privacy_beside(node, &mut field, required, place);
+        Some(field)
     }
 
-    pub(super) fn type_of(&mut self, node: &'d Node, pointer: &str) -> Option<Type<'d>> {
-        const TYPES: [&str; 6] = ["string", "integer", "number", "boolean", "object", "array"];
+    /// `x-privacy` beside a reference to what it protects.
+    fn privacy_beside(&mut self, node: &Node, field: &mut Field, required: bool, place: Place<'_>) {
+        let Some(found) = node.get("x-privacy") else { return };
+        if field.privacy.is_some() {
+            let pointer = join(place.pointer, "x-privacy");
+            self.error(&pointer, found.at, "x-privacy is said twice of this field", "say it once");
+            return;
+        }
+        field.privacy = self.privacy(node, &field.kind, field.nullable, required, place);
+        if field.privacy == Some(Privacy::Drop) {
+            field.column = None;
+        }
+    }
+
+    fn shape(&mut self, node: &'d Node, pointer: &str) -> Option<Shape<'d>> {
+        if let Value::Boolean(_) = node.value {
+            return Some(Shape::Json);
+        }
         if !matches!(node.value, Value::Object(_)) {
-            match node.value {
-                Value::Boolean(_) => self.not_built(pointer, node.at, "a field without one type"),
-                _ => self.error(pointer, node.at, "a schema is an object", "write {\"type\": …}"),
-            }
+            self.error(pointer, node.at, "a schema is an object", "write {\"type\": …}");
             return None;
         }
-        let Some(found) = node.get("type") else {
-            self.keywords(node, pointer, "", false);
-            self.error(
-                pointer,
-                node.at,
-                "a field without one type is not built yet",
-                "add \"type\": string, integer, number, boolean, object or array",
-            );
-            return None;
+        if node.get("type").is_none() {
+            return Some(Shape::Json);
+        }
+        let Some(found) = self.type_of(node, pointer)? else { return Some(Shape::Json) };
+        let column = match found.name {
+            "object" if has_fields(node) => true,
+            "object" => {
+                let values = node.get("additionalProperties");
+                values.is_some_and(|values| !values.members().is_empty())
+                    && node.get("patternProperties").is_none()
+            }
+            "array" => {
+                node.get("items").is_some_and(|items| !items.members().is_empty())
+                    && node.get("prefixItems").is_none()
+            }
+            _ => true,
         };
+        Some(if column { Shape::Column(found) } else { Shape::Json })
+    }
+
+    /// The one type of a part's values; the inner `None` where they have several.
+    pub(super) fn type_of(&mut self, node: &'d Node, pointer: &str) -> Option<Option<Type<'d>>> {
+        const TYPES: [&str; 6] = ["string", "integer", "number", "boolean", "object", "array"];
+        let Some(found) = node.get("type") else { return Some(None) };
         let pointer = join(pointer, "type");
         let names: Vec<Option<&str>> = match &found.value {
             Value::Text(name) => vec![Some(name)],
@@ -169,30 +304,30 @@ impl<'d> Reader<'d> {
             _ => vec![None],
         };
         let mut nullable = false;
-        let mut one = None;
-        let mut others = 0;
+        let mut types: Vec<&str> = Vec::new();
         for name in names {
             match name {
                 Some("null") => nullable = true,
-                Some(name) if TYPES.contains(&name) => {
-                    one = Some(name);
-                    others += 1;
-                }
-                _ => {
-                    let hint = "the types are string, integer, number, boolean, object, array and null";
-                    self.error(&pointer, found.at, "there is no such type", hint);
+                Some(name) if TYPES.contains(&name) => types.push(name),
+                name => {
+                    let message = match name {
+                        Some(name) => format!("there is no type {:?}", short(name)),
+                        None => "there is no such type".to_owned(),
+                    };
+                    self.error(&pointer, found.at, message, type_hint(name));
                     return None;
                 }
             }
         }
-        match (one, others) {
-            (Some(name), 1) => Some(Type { name, nullable }),
-            _ => {
-                let hint = "name one type, or [TYPE, \"null\"]";
-                self.error(&pointer, found.at, "a field without one type is not built yet", hint);
-                None
-            }
+        // Every integer is a number.
+        if types.contains(&"number") {
+            types.retain(|name| *name != "integer");
         }
+        types.dedup();
+        Some(match types.as_slice() {
+            [name] => Some(Type { name, nullable }),
+            _ => None,
+        })
     }
 
     /// Judges each keyword by its name; `type_name` is empty where it is not known.
@@ -208,7 +343,7 @@ impl<'d> Reader<'d> {
                     let message = format!("{name:?} says something about the stream");
                     self.error(&pointer, at, message, "move it to the root of the document");
                 }
-                Some(Word::Rule(types)) => {
+                Some(Word::Rule(types) | Word::Residual(types)) => {
                     if !types.is_empty() && !type_name.is_empty() && !types.contains(&type_name) {
                         let message = format!("{name:?} has no effect on the type {type_name}");
                         if name.starts_with("x-") {
@@ -280,6 +415,26 @@ impl<'d> Reader<'d> {
         }
         self.protected = true;
         Some(privacy)
+    }
+}
+
+/// What somebody may have meant who wrote a type that there is not.
+fn type_hint(name: Option<&str>) -> &'static str {
+    match name.map(str::to_ascii_lowercase).as_deref() {
+        Some("int" | "int32" | "int64" | "long" | "bigint" | "short" | "uint" | "uint64") => {
+            "write \"integer\""
+        }
+        Some("float" | "double" | "decimal" | "numeric" | "real") => "write \"number\"",
+        Some("bool") => "write \"boolean\"",
+        Some("str" | "text" | "varchar" | "char" | "uuid") => "write \"string\"",
+        Some("date" | "datetime" | "timestamp" | "time") => {
+            "write \"string\" with \"format\": \"date-time\", \"date\" or \"time\""
+        }
+        Some("list" | "tuple" | "set") => "write \"array\" with \"items\"",
+        Some("map" | "dict" | "struct" | "record") => {
+            "write \"object\" with \"properties\" or \"additionalProperties\""
+        }
+        _ => "the types are string, integer, number, boolean, object, array and null",
     }
 }
 

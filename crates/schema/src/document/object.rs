@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use super::{
     NAME_BYTES_MAX, Reader,
     field::{Place, short},
-    join,
+    join, pattern,
+    residual::has_fields,
     tree::{Member, Node, Value},
 };
 use crate::{
     decode::names::FieldNames,
-    schema::{Array, Field, Kind, Map, Object},
+    schema::{Array, Described, Field, Kind, Map, Object},
 };
 
 /// What `additionalProperties` says.
@@ -21,24 +22,16 @@ enum Additional<'d> {
 }
 
 impl<'d> Reader<'d> {
+    /// An object with `properties`, or a map; whoever calls has seen that it is one of the two.
     pub(super) fn object_or_map(&mut self, node: &'d Node, place: Place<'_>) -> Option<Kind> {
-        let properties = node.get("properties").map_or(0, |properties| properties.members().len());
         match additional(node) {
-            Additional::Schema(value) if properties == 0 => {
+            Additional::Schema(value) if !has_fields(node) => {
                 let pointer = join(place.pointer, "additionalProperties");
                 let place =
                     Place { pointer: &pointer, level: place.level + 1, repeated: true, always: false };
-                if let Some(found) = node.get("required") {
-                    self.not_built(&join(place.pointer, "required"), found.at, "required keys of a map");
-                }
                 let count = self.count(node, "minProperties", "maxProperties", place.pointer);
                 let value = self.element(value, "value", place)?;
                 Some(Kind::Map(Map { value: Box::new(value), count }))
-            }
-            _ if properties == 0 => {
-                let hint = "describe its properties, or give additionalProperties a schema to make it a map";
-                self.error(place.pointer, node.at, "an object without properties is not built yet", hint);
-                None
             }
             _ => self.object(node, place).map(Kind::Object),
         }
@@ -48,13 +41,10 @@ impl<'d> Reader<'d> {
     pub(super) fn object(&mut self, node: &'d Node, place: Place<'_>) -> Option<Object> {
         let Place { pointer, .. } = place;
         let additional = additional(node);
-        if let Additional::Schema(found) = additional {
-            self.not_built(
-                &join(pointer, "additionalProperties"),
-                found.at,
-                "a schema for additionalProperties beside properties",
-            );
-        }
+        // One that does not compile is noted where the slower path is prepared.
+        let patterns = node.get("patternProperties").map_or(&[][..], Node::members);
+        let patterns: Vec<_> =
+            patterns.iter().filter_map(|member| pattern::compile(&member.name).ok()).collect();
         let members: &[Member] = match node.get("properties").map(|found| (&found.value, found.at)) {
             None => &[],
             Some((Value::Object(members), _)) => members,
@@ -101,7 +91,12 @@ impl<'d> Reader<'d> {
                 let pointer = join(pointer, "required");
                 let at = node.get("required").map_or(node.at, |found| found.at);
                 let message = format!("required names {:?}, which properties does not describe", short(name));
-                self.error(&pointer, at, message, "describe it, or take it away");
+                let matched = patterns.iter().any(|pattern| pattern.is_match(name.as_bytes()));
+                if matches!(additional, Additional::Closed) && !matched {
+                    self.error(&pointer, at, message, "describe it: no other field is allowed here");
+                } else {
+                    self.warn(&pointer, at, message, "describe it, so that it gets a column");
+                }
             }
         }
         let count = self.count(node, "minProperties", "maxProperties", pointer);
@@ -111,7 +106,12 @@ impl<'d> Reader<'d> {
         Some(Object {
             names: FieldNames::new(fields.iter().map(|field| field.name.as_str())),
             fields,
-            closed: matches!(additional, Additional::Closed),
+            // With patterns, the slower path knows what is allowed.
+            closed: matches!(additional, Additional::Closed) && patterns.is_empty(),
+            described: match additional {
+                Additional::Schema(_) => Described::All,
+                _ => Described::Matching(patterns),
+            },
             count,
         })
     }
@@ -147,18 +147,7 @@ impl<'d> Reader<'d> {
     pub(super) fn array(&mut self, node: &'d Node, place: Place<'_>) -> Option<Array> {
         let Place { pointer, .. } = place;
         let items_pointer = join(pointer, "items");
-        let items = match node.get("items") {
-            Some(items) if items.items().is_none() => items,
-            Some(tuple) => {
-                self.not_built(&items_pointer, tuple.at, "an array whose items differ by place");
-                return None;
-            }
-            None => {
-                let hint = "add \"items\" with one type";
-                self.error(pointer, node.at, "an array without one type of items is not built yet", hint);
-                return None;
-            }
-        };
+        let items = node.get("items")?;
         let unique = match node.get("uniqueItems").map(|found| (&found.value, found.at)) {
             None => false,
             Some((Value::Boolean(unique), _)) => *unique,

@@ -1,63 +1,104 @@
 //! The root of a document: an object, and what its keywords say of the stream.
 
+use jsonschema::Draft;
+
 use super::{
     KEY_FIELDS_MAX, PARTITIONS_MAX, Reader, Settings,
     field::{Place, short},
     join,
+    reference::Target,
+    residual::{Beside, combined},
     tree::{Node, Value},
+    words::{Word, word},
 };
-use crate::schema::{Extra, Kind, Mode, Object, Privacy};
+use crate::{
+    guard::Guard,
+    schema::{Extra, Kind, Mode, Object, Privacy},
+};
 
 impl<'d> Reader<'d> {
     /// `None` where something is wrong; what, has been noted.
     pub(super) fn root(&mut self, node: &'d Node) -> Option<(Object, Settings)> {
-        const DIALECTS: [&str; 2] =
-            ["https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft-07/schema"];
         if let Some(dialect) = node.get("$schema") {
-            let name = dialect.text().map(|name| name.trim_end_matches('#'));
-            if !name.is_some_and(|name| DIALECTS.contains(&name)) {
-                let hint = "use https://json-schema.org/draft/2020-12/schema or leave it out";
-                self.error("/$schema", dialect.at, "this dialect of JSON Schema is not built yet", hint);
+            match dialect.text().map(|name| name.trim_end_matches('#')) {
+                Some("https://json-schema.org/draft/2020-12/schema") => {}
+                Some("http://json-schema.org/draft-07/schema") => self.draft = Draft::Draft7,
+                _ => {
+                    let hint = "use https://json-schema.org/draft/2020-12/schema or \
+                                http://json-schema.org/draft-07/schema, or leave it out";
+                    self.error("/$schema", dialect.at, "we do not read this dialect of JSON Schema", hint);
+                }
             }
         }
-        let place = Place { pointer: "", level: 0, repeated: false, always: true };
-        let root = match node.get("$ref") {
-            Some(found) => {
-                self.not_built("/$ref", found.at, "a $ref at the root");
-                return None;
-            }
-            None => {
-                let found = self.type_of(node, "")?;
-                self.keywords(node, "", found.name, true);
-                if found.name != "object" || found.nullable {
-                    let at = node.get("type").map_or(node.at, |found| found.at);
-                    self.error(
-                        "/type",
-                        at,
-                        "an event is an object",
-                        "write \"type\": \"object\" at the root",
-                    );
-                    return None;
-                }
-                for keyword in ["enum", "const", "x-privacy"] {
-                    if let Some(found) = node.get(keyword) {
-                        self.not_built(&join("", keyword), found.at, format_args!("{keyword} at the root"));
-                    }
-                }
-                self.object(node, place)
-            }
-        };
-        let partitions = self.partitions(node);
-        let mode = self.choice(node, "x-mode", &[("dlq", Mode::Dlq), ("reject", Mode::Reject)]);
         let extra = self.choice(
             node,
             "x-extra",
             &[("keep", Extra::Keep), ("refuse", Extra::Refuse), ("drop", Extra::Drop)],
         );
-        let mut root = root?;
+        self.extra = extra;
+        let root = self.root_object(node);
+        let partitions = self.partitions(node);
+        let mode = self.choice(node, "x-mode", &[("dlq", Mode::Dlq), ("reject", Mode::Reject)]);
+        let (mut root, guard) = root?;
         let key = self.key(node, &mut root);
         let event_time = self.event_time(node, &mut root);
-        Some((root, Settings { key, partitions, mode: mode.unwrap_or_default(), extra, event_time }))
+        Some((root, Settings { key, partitions, mode: mode.unwrap_or_default(), extra, event_time, guard }))
+    }
+
+    /// The event itself, which may be described elsewhere in the document.
+    fn root_object(&mut self, node: &'d Node) -> Option<(Object, Option<Box<Guard>>)> {
+        let (mut described, mut pointer) = (node, String::new());
+        // Each step leads to another part, so that a circle ends.
+        while let (Some(reference), None) = (described.get("$ref"), described.get("type")) {
+            self.keywords(described, &pointer, "object", pointer.is_empty());
+            let at = join(&pointer, "$ref");
+            let target = self.target(reference.text().unwrap_or_default(), &at);
+            if !self.check_target(&target, &at, reference.at) {
+                return None;
+            }
+            let Target::Pointer(found, target) = target else {
+                let hint = "refer to the event's description by a pointer, such as #/$defs/NAME";
+                self.error(&at, reference.at, "the root's $ref leads to no one place", hint);
+                return None;
+            };
+            if target.is_empty() || self.following.contains(&target) {
+                self.error(&at, reference.at, "the root's $ref leads in a circle", "describe the event");
+                return None;
+            }
+            self.following.push(target.clone());
+            (described, pointer) = (found, target);
+        }
+        let found = self.type_of(described, &pointer)?;
+        let is_object = found.is_some_and(|found| found.name == "object" && !found.nullable);
+        self.keywords(described, &pointer, "object", pointer.is_empty());
+        if !is_object {
+            let at = described.get("type").map_or(described.at, |found| found.at);
+            let hint = "write \"type\": \"object\" at the root";
+            self.error(&join(&pointer, "type"), at, "an event is an object", hint);
+            return None;
+        }
+        if let Some(found) = described.get("x-privacy") {
+            let hint = "put x-privacy on the single values inside";
+            self.error(&join(&pointer, "x-privacy"), found.at, "only single values can be protected", hint);
+        }
+        let place = Place { pointer: &pointer, level: 0, repeated: false, always: true };
+        let object = self.object(described, place)?;
+        let mut guard = self.guard_beside(described, "object", &pointer);
+        // Rules beside the root's reference judge the event too; the check of the root sees them all.
+        if !pointer.is_empty() && self.has_rules_beside_reference(node) {
+            let survey = self.survey_beside(node, "", Beside::Reference);
+            let meaning = guard.iter().fold(survey.meaning, |all, guard| combined(all, guard.meaning));
+            guard = Some(self.guard("", meaning, survey.unfolded));
+        }
+        self.following.clear();
+        Some((object, guard))
+    }
+
+    /// Besides remarks and what is said of the stream.
+    fn has_rules_beside_reference(&self, node: &Node) -> bool {
+        let rule =
+            |name: &str| matches!(word(name), Some(Word::Rule(_) | Word::Residual(_))) && name != "$ref";
+        !self.is_draft_7() && node.members().iter().any(|member| rule(&member.name))
     }
 
     fn choice<T: Copy>(&mut self, node: &Node, keyword: &str, choices: &[(&str, T)]) -> Option<T> {

@@ -52,7 +52,10 @@ impl Reader<'_> {
         pointer: &str,
     ) -> Option<Kind> {
         if let Some((name, at)) = format {
-            self.no_format(name, at, pointer);
+            let same = matches!((type_name, name), ("integer", "int64") | ("number", "double"));
+            if !same {
+                self.no_format(name, at, &join(pointer, "format"));
+            }
         }
         let rules = self.number_rules(node, pointer).map(Box::new);
         let whole = type_name == "integer";
@@ -79,26 +82,28 @@ impl Reader<'_> {
 
     fn text(&mut self, node: &Node, format: Option<(&str, usize)>, pointer: &str) -> Option<Kind> {
         let encoding = node.get("contentEncoding");
-        if let Some(found) = encoding
-            && found.text() != Some("base64")
-        {
-            self.not_built(&join(pointer, "contentEncoding"), found.at, "an encoding other than base64");
+        let is_base64 = encoding.is_some_and(|found| found.text() == Some("base64"));
+        if let (Some(found), false) = (encoding, is_base64) {
+            let message = "only the encoding base64 is decoded; this one stays a text".to_owned();
+            self.warn(&join(pointer, "contentEncoding"), found.at, message, "take it away");
         }
         let mut text_format = None;
-        let mut make: fn(Option<Box<TextRules>>) -> Kind = match encoding {
-            Some(_) => Kind::Binary,
-            None => Kind::String,
+        let mut make: fn(Option<Box<TextRules>>) -> Kind = match is_base64 {
+            true => Kind::Binary,
+            false => Kind::String,
         };
         match format {
-            Some((_, at)) if encoding.is_some() => {
-                self.not_built(&join(pointer, "format"), at, "a format of encoded bytes");
+            Some((_, at)) if is_base64 => {
+                let message = "the text is base64, so it has no format of its own";
+                self.error(&join(pointer, "format"), at, message, "take the format away");
             }
             Some(("date-time", _)) => make = Kind::DateTime,
             Some(("date", _)) => make = Kind::Date,
             Some((name, at)) => {
                 text_format = TextFormat::from_name(name);
-                if text_format.is_none() {
-                    self.no_format(name, at, pointer);
+                // What the slower path asserts is no rule of the column's.
+                if text_format.is_none() && !self.is_library_format(node.get("format")) {
+                    self.no_format(name, at, &join(pointer, "format"));
                 }
             }
             None => {}
@@ -127,18 +132,22 @@ impl Reader<'_> {
         }
     }
 
-    fn no_format(&mut self, name: &str, at: usize, pointer: &str) {
-        let pointer = join(pointer, "format");
+    pub(super) fn no_format(&mut self, name: &str, at: usize, pointer: &str) {
         match name {
             "duration" => {
                 let hint = "send the length of time as a number and say its unit in the field's name";
-                self.error(&pointer, at, "a lake has no type for durations", hint);
+                self.error(pointer, at, "a lake has no type for durations", hint);
             }
             "uint8" | "uint16" | "uint32" | "uint64" => {
                 let hint = "use \"type\": \"integer\" with \"minimum\": 0";
-                self.error(&pointer, at, "a lake has no unsigned types", hint);
+                self.error(pointer, at, "a lake has no unsigned types", hint);
             }
-            _ => self.not_built(&pointer, at, format_args!("the format {:?} of this type", short(name))),
+            _ => {
+                let message =
+                    format!("the format {:?} is not one that we can assert for this type", short(name));
+                let hint = "see the reference of schemas for the formats; correct the name, or take it away";
+                self.error(pointer, at, message, hint);
+            }
         }
     }
 
@@ -250,11 +259,8 @@ impl Reader<'_> {
     ) -> Option<(Option<OneOf>, bool)> {
         let (keyword, at, values) = match (node.get("enum"), node.get("const")) {
             (None, None) => return Some((None, found.nullable)),
-            (Some(_), Some(both)) => {
-                self.not_built(&join(pointer, "const"), both.at, "const beside enum");
-                return None;
-            }
-            (None, Some(only)) => ("const", only.at, std::slice::from_ref(only)),
+            // Both must hold; the slower path sees to the enum.
+            (_, Some(only)) => ("const", only.at, std::slice::from_ref(only)),
             (Some(list), None) => match list.items() {
                 Some(items) if (1..=ENUM_VALUES_MAX).contains(&items.len()) => ("enum", list.at, items),
                 _ => {

@@ -5,12 +5,25 @@
 pub(super) enum Word {
     /// Says something to people or to the tools around the document.
     Annotation,
-    /// Says something about values of these types (of any type where empty).
+    /// Says something about values of these types (of any type where empty); the compiled decoder knows it.
     Rule(&'static [&'static str]),
+    /// The same, but checked on the slower path: no column follows from it.
+    Residual(&'static [&'static str]),
     /// Says something about the whole stream; stands at the root.
     Root,
     /// To come.
     NotBuilt,
+}
+
+/// Where the schemas stand that a keyword applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    Nothing,
+    Schema,
+    /// A list of schemas.
+    List,
+    /// An object whose every value is a schema.
+    Named,
 }
 
 const ANY: &[&str] = &[];
@@ -23,7 +36,8 @@ const OBJECT: &[&str] = &["object"];
 pub(super) fn word(name: &str) -> Option<Word> {
     Some(match name {
         "title" | "description" | "default" | "examples" | "$schema" | "$id" | "$comment" | "deprecated"
-        | "readOnly" | "writeOnly" | "contentMediaType" | "$defs" | "definitions" => Word::Annotation,
+        | "readOnly" | "writeOnly" | "contentMediaType" | "contentSchema" | "$defs" | "definitions"
+        | "$anchor" | "$dynamicAnchor" | "$vocabulary" => Word::Annotation,
         "type" | "enum" | "const" | "$ref" | "x-privacy" => Word::Rule(ANY),
         "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" | "x-time" => {
             Word::Rule(NUMBERS)
@@ -35,35 +49,53 @@ pub(super) fn word(name: &str) -> Option<Word> {
             Word::Rule(OBJECT)
         }
         "x-key" | "x-partitions" | "x-event-time" | "x-mode" | "x-extra" => Word::Root,
-        "oneOf"
-        | "anyOf"
-        | "allOf"
-        | "not"
-        | "if"
-        | "then"
-        | "else"
-        | "patternProperties"
+        "oneOf" | "anyOf" | "allOf" | "not" | "if" | "then" | "else" | "$dynamicRef" => Word::Residual(ANY),
+        "patternProperties"
         | "propertyNames"
         | "dependentRequired"
         | "dependentSchemas"
         | "dependencies"
-        | "prefixItems"
-        | "additionalItems"
-        | "contains"
-        | "minContains"
-        | "maxContains"
-        | "unevaluatedItems"
-        | "unevaluatedProperties"
-        | "contentSchema"
-        | "$anchor"
-        | "$dynamicRef"
-        | "$dynamicAnchor"
-        | "$recursiveRef"
-        | "$recursiveAnchor"
-        | "$vocabulary"
-        | "x-cluster"
-        | "x-retention"
-        | "x-compatibility" => Word::NotBuilt,
+        | "unevaluatedProperties" => Word::Residual(OBJECT),
+        "prefixItems" | "additionalItems" | "contains" | "minContains" | "maxContains"
+        | "unevaluatedItems" => Word::Residual(ARRAY),
+        "x-cluster" | "x-retention" | "x-compatibility" => Word::NotBuilt,
         _ => return None,
     })
+}
+
+/// Which schemas stand under a keyword. Definitions apply to nothing by themselves.
+pub(super) fn holds(name: &str) -> Holds {
+    match name {
+        "properties" | "patternProperties" | "dependentSchemas" | "dependencies" => Holds::Named,
+        "allOf" | "anyOf" | "oneOf" | "prefixItems" => Holds::List,
+        "items"
+        | "additionalItems"
+        | "additionalProperties"
+        | "unevaluatedItems"
+        | "unevaluatedProperties"
+        | "contains"
+        | "propertyNames"
+        | "not"
+        | "if"
+        | "then"
+        | "else" => Holds::Schema,
+        _ => Holds::Nothing,
+    }
+}
+
+/// Says nothing about values, so that a change of it changes no verdict.
+pub(super) fn is_remark(name: &str) -> bool {
+    matches!(
+        name,
+        "title"
+            | "description"
+            | "default"
+            | "examples"
+            | "$comment"
+            | "deprecated"
+            | "readOnly"
+            | "writeOnly"
+            | "contentMediaType"
+            | "contentSchema"
+    )
 }

@@ -65,6 +65,23 @@ pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Appends a checked JSON value without the white space between its tokens.
+pub(crate) fn write_compact(value: &[u8], out: &mut Vec<u8>) {
+    let mut in_string = false;
+    let mut escaped = false;
+    for &byte in value {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+            continue;
+        } else {
+            in_string = byte == b'"';
+        }
+        out.push(byte);
+    }
+}
+
 /// Appends a finite double as RFC 8785 writes it: the fewest digits that read back as the same double.
 pub(crate) fn write_float(value: f64, out: &mut Vec<u8>) {
     if value == 0.0 {

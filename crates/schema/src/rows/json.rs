@@ -159,6 +159,8 @@ impl Writer<'_> {
                 let value = array.as_primitive_opt::<Decimal128Type>()?.value(row);
                 write_decimal(decimal, value, out);
             }
+            // The decoder has written it as JSON.
+            Kind::Json(_) => out.extend_from_slice(array.as_string_opt::<i32>()?.value(row).as_bytes()),
             Kind::Object(object) => {
                 let array = array.as_struct_opt()?;
                 self.members(struct_fields(object, array), row);
