@@ -195,6 +195,15 @@ pub fn with_loaded_lake(binary: Binary, check: impl FnOnce(&Path, &Value) -> Res
     std::fs::remove_dir_all(&server.directory).context("cannot remove the lake")
 }
 
+/// Runs a project for as long as `check` takes, which gets its URL. The project declares a listener `telemetry`.
+pub fn with_server_of(binary: Binary, project: &Path, check: impl FnOnce(&str) -> Result<()>) -> Result<()> {
+    let demo = Demo { example: project.to_owned(), ..Demo::prepare(binary)? };
+    let mut server = demo.start()?;
+    check(&server.url)?;
+    server.stop()?;
+    std::fs::remove_dir_all(&server.directory).context("cannot remove the lake")
+}
+
 fn first_numbers(rows: &[Value]) -> Result<[i64; 2]> {
     let row = rows.first().context("there is no reject")?;
     match (row[0].as_i64(), row[1].as_i64()) {

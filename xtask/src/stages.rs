@@ -14,8 +14,9 @@ use crate::{
     workspace::{cargo, root, run as run_command, target_directory},
 };
 
-/// The engines that must agree with ours on every table.
-const PYTHON_PACKAGES: &[&str] = &["deltalake==1.6.6", "duckdb==2.0.0", "polars==2.1.0", "pyarrow==26.0.1"];
+/// The engines that must agree with ours on every table, and the SDK whose CloudEvents must be understood.
+const PYTHON_PACKAGES: &[&str] =
+    &["deltalake==1.6.6", "duckdb==2.0.0", "polars==2.1.0", "pyarrow==26.0.1", "cloudevents==2.2.0"];
 
 /// Below the target directory.
 const PYTHON_ENVIRONMENT: &str = "interop-venv";
@@ -96,7 +97,8 @@ fn tests() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Other engines open the tables of a demo and must count and sum as we do.
+/// Other engines open the tables of a demo and must count and sum as we do; what the SDK of CloudEvents sends must
+/// come to the tables.
 fn python_interop() -> Result<Outcome> {
     let Some(python) = python_environment()? else {
         return Ok(Outcome::Skipped("no python3 with venv".to_owned()));
@@ -104,6 +106,10 @@ fn python_interop() -> Result<Outcome> {
     demo::with_loaded_lake(demo::Binary::OfTests, |lake, answers| {
         let script = root().join("xtask/python/interop.py");
         run_command(Command::new(&python).arg(script).arg(lake).arg(answers.to_string()))
+    })?;
+    demo::with_server_of(demo::Binary::OfTests, &root().join("xtask/python/project"), |url| {
+        let script = root().join("xtask/python/send_cloudevents.py");
+        run_command(Command::new(&python).arg(script).arg(url))
     })?;
     Ok(Outcome::Passed)
 }

@@ -116,7 +116,7 @@ impl Assembler {
             }
 
             let placed = self.places.place(request, skipped, now);
-            blocks.add(request_index, request, &placed);
+            blocks.add(request_index, request, &placed)?;
             let accepted = placed.rows.len() as u64;
             let rejected = placed.rejects.len() as u64;
 
@@ -145,8 +145,8 @@ impl Assembler {
             add_tally(&mut tallies, tally);
 
             match &request.identity {
-                // Refused: its good events were not stored, so sending them again is no repetition.
-                _ if placed.refused > 0 => {}
+                // Refused: the corrected request may have the same key and the same sequence.
+                _ if placed.refuses => {}
                 JudgedIdentity::None => {}
                 JudgedIdentity::Key { key, body } => {
                     let answered =

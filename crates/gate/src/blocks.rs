@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 use arrow::{
     array::{
         ArrayRef, BinaryBuilder, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-        UInt32Array,
+        UInt32Array, new_null_array,
     },
     compute::{concat_batches, take_record_batch},
     error::ArrowError,
@@ -48,6 +48,8 @@ pub(crate) struct Blocks {
 #[derive(Default)]
 struct RowsPart {
     batches: Vec<RecordBatch>,
+    /// `_id` and `_headers` of each batch; `None` where its request had none.
+    contexts: Vec<Option<RecordBatch>>,
     partitions: Vec<i32>,
     offsets: Vec<i64>,
     times: Vec<i64>,
@@ -62,13 +64,13 @@ struct RejectRow {
 }
 
 impl Blocks {
-    pub(crate) fn add(&mut self, index: usize, request: &Judged, placed: &Placed) {
+    pub(crate) fn add(&mut self, index: usize, request: &Judged, placed: &Placed) -> Result<(), BlocksError> {
         let key = key_of(request);
         if !self.keys.contains(&key) {
             self.keys.push(key);
         }
         if !placed.rows.is_empty() {
-            self.rows.entry(key).or_default().take(request, placed);
+            self.rows.entry(key).or_default().take(request, placed)?;
         }
         let rejects = placed.rejects.iter();
         self.rejects.entry(key).or_default().extend(rejects.map(|&(reject, partition, offset)| RejectRow {
@@ -77,6 +79,7 @@ impl Blocks {
             request: index,
             reject,
         }));
+        Ok(())
     }
 
     pub(crate) fn finish(mut self, requests: &[Judged], now: Timestamp) -> Result<Vec<Block>, BlocksError> {
@@ -103,16 +106,39 @@ fn key_of(request: &Judged) -> BlockKey {
 }
 
 impl RowsPart {
-    fn take(&mut self, request: &Judged, placed: &Placed) {
-        let Some(applied) = &request.rows else { return };
-        // Skipped duplicates are the first of the request, so what is kept is one slice. It is copied below.
-        let first = placed.rows.first().map_or(0, |row| row.row);
-        self.batches.push(applied.batch.slice(first, placed.rows.len()));
+    fn take(&mut self, request: &Judged, placed: &Placed) -> Result<(), BlocksError> {
+        let Some(applied) = &request.rows else { return Ok(()) };
+        // Skipped duplicates are the first of the request. Taking copies, so that no slice, and with it nobody
+        // else's bytes, reaches the encoder.
+        let skipped = (placed.rows.len() < applied.batch.num_rows())
+            .then(|| UInt32Array::from_iter_values(placed.rows.iter().map(|row| row.row as u32)));
+        let kept = |batch: &RecordBatch| match &skipped {
+            None => Ok(batch.clone()),
+            Some(rows) => take_record_batch(batch, rows),
+        };
+        self.batches.push(kept(&applied.batch)?);
+        self.contexts.push(request.context.as_ref().map(kept).transpose()?);
         for row in &placed.rows {
             self.partitions.push(row.partition);
             self.offsets.push(row.offset);
             self.times.push(row.time.0);
         }
+        Ok(())
+    }
+
+    /// `_id` and `_headers` of all rows, where any request of the group had them.
+    fn context(&self) -> Result<Option<RecordBatch>, BlocksError> {
+        let Some(columns) = self.contexts.iter().flatten().next().map(RecordBatch::schema) else {
+            return Ok(None);
+        };
+        let batches = self.contexts.iter().zip(&self.batches).map(|(context, batch)| match context {
+            Some(context) => Ok(context.clone()),
+            None => {
+                let nulls = columns.fields().iter().map(|f| new_null_array(f.data_type(), batch.num_rows()));
+                RecordBatch::try_new(columns.clone(), nulls.collect())
+            }
+        });
+        Ok(Some(concat_batches(&columns, &batches.collect::<Result<Vec<_>, _>>()?)?))
     }
 }
 
@@ -151,16 +177,17 @@ fn runs(places: impl IntoIterator<Item = (i32, i64)>) -> Vec<Run> {
 
 fn rows_block(key: BlockKey, schema: &Schema, part: RowsPart) -> Result<Block, BlocksError> {
     let columns = part.batches[0].schema();
-    // Concatenation copies, so that no slice, and with it nobody else's bytes, reaches the encoder.
-    let whole = part.batches.len() == 1 && part.batches[0].num_rows() == part.partitions.len();
-    let mut batch = if whole { part.batches[0].clone() } else { concat_batches(&columns, &part.batches)? };
+    let mut batch = concat_batches(&columns, &part.batches)?;
+    let mut context = part.context()?;
     let RowsPart { mut partitions, mut offsets, mut times, .. } = part;
     if let Some(order) = partition_order(&partitions) {
         let pick = |values: &[i64]| order.iter().map(|&row| values[row as usize]).collect::<Vec<_>>();
         offsets = pick(&offsets);
         times = pick(&times);
         partitions = order.iter().map(|&row| partitions[row as usize]).collect();
-        batch = take_record_batch(&batch, &UInt32Array::from(order))?;
+        let order = UInt32Array::from(order);
+        batch = take_record_batch(&batch, &order)?;
+        context = context.map(|context| take_record_batch(&context, &order)).transpose()?;
     }
     let runs = runs(partitions.iter().copied().zip(offsets.iter().copied()));
     let min_time = Timestamp(times.iter().copied().min().unwrap_or(0));
@@ -173,6 +200,10 @@ fn rows_block(key: BlockKey, schema: &Schema, part: RowsPart) -> Result<Block, B
     if extra.null_count() < extra.len() {
         optional = optional.with(Optional::EXTRA);
         arrays.push(extra.clone());
+    }
+    if let Some(context) = context {
+        optional = optional.with(Optional::ID).with(Optional::HEADERS);
+        arrays.extend_from_slice(context.columns());
     }
     arrays.push(Arc::new(Int64Array::from(offsets)));
     arrays.push(Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")));

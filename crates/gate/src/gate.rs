@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use arrow::array::RecordBatch;
 use hw_event::{Clock, Entropy, RejectCode, SYSTEM_NAMES, SchemaNumber, StreamId, StreamName};
 use hw_journal::{Journal, Recovered};
 use hw_schema::{DecodeLimits, Decoder, Format, Mode, Record, Registry, Rejected, Schema, Stream};
@@ -21,8 +22,9 @@ use tokio::{
 };
 
 use crate::{
-    Catalog, EventError, Framing, Identity, Receipt, Refusal, Submission,
+    Attributes, Catalog, EventError, Framing, Identity, Receipt, Refusal, Submission,
     assembly::Assembler,
+    attributes::Keep,
     judged::{Judged, JudgedIdentity, SealedReject},
     sequencer::{Queued, Sequencer},
     window::{self, Window},
@@ -259,29 +261,41 @@ impl Inner {
         let schema = stream.current().map(|(number, schema)| (number, schema.clone()));
         let mut refuses = false;
         let mut rows = None;
+        let mut context = None;
+        let attributes = match &framing {
+            Framing::CloudEvents(attributes) => Some(&**attributes),
+            Framing::Json | Framing::Kv(_) => None,
+        };
         let rejected = match &schema {
             Some((number, schema)) => {
                 refuses = may_refuse && schema.mode() == Mode::Reject;
                 let format = match &framing {
-                    Framing::Json => Format::Json,
+                    Framing::Json | Framing::CloudEvents(_) => Format::Json,
                     Framing::Kv(fields) => Format::Kv(fields),
                 };
                 let records: Vec<Record<'_>> = events
                     .iter()
-                    .map(|event| Record {
+                    .enumerate()
+                    .map(|(index, event)| Record {
                         bytes: &body[event.start..event.end],
                         format,
                         fault: event.fault,
-                        event_time: None,
+                        event_time: attributes.and_then(|attributes| attributes.time(index)),
                     })
                     .collect();
                 let mut decoder = self.decoder(stream.id, *number, schema);
                 let mut applied = decoder.apply(&records);
                 self.keep_decoder(stream.id, *number, decoder);
                 let rejected = std::mem::take(&mut applied.rejects);
-                if applied.extra_dropped > 0 {
-                    metrics::counter!("headwater_extra_properties_dropped_total")
-                        .increment(applied.extra_dropped);
+                let mut left_out = applied.extra_dropped;
+                if let Some(attributes) = attributes {
+                    let indexes = applied.rows.iter().map(|row| row.index as usize);
+                    let (columns, more) = context_of(attributes, indexes, schema)?;
+                    context = Some(columns);
+                    left_out += more;
+                }
+                if left_out > 0 {
+                    metrics::counter!("headwater_extra_properties_dropped_total").increment(left_out);
                 }
                 rows = Some(applied);
                 rejected
@@ -291,7 +305,13 @@ impl Inner {
         let now = self.parts.clock.now();
         let mut rejects = Vec::with_capacity(rejected.len());
         for reject in rejected {
-            let Rejected { index, code, path, message, byte_offset } = reject;
+            let Rejected { index, code, path, mut message, mut byte_offset } = reject;
+            if let Some(fault) = attributes.and_then(|attributes| attributes.fault(index as usize))
+                && code != RejectCode::NoSchema
+            {
+                message.clone_from(&fault.message);
+                byte_offset = fault.byte_offset;
+            }
             let event = &events[index as usize];
             let payload = self
                 .parts
@@ -305,7 +325,7 @@ impl Inner {
             Identity::None => JudgedIdentity::None,
             Identity::Key(key) => JudgedIdentity::Key {
                 key: window::key_digest(&principal, &key),
-                body: window::body_digest(&body),
+                body: window::body_digest(&body, attributes),
             },
             Identity::Producer(sequence) => JudgedIdentity::Producer(sequence),
         };
@@ -318,7 +338,9 @@ impl Inner {
             principal,
             request_id,
             bytes,
+            attribute_bytes: attributes.map_or(0, |attributes| attributes.bytes() as u64),
             rows,
+            context,
             rejects,
             identity,
             refuses,
@@ -352,6 +374,17 @@ impl Inner {
 fn events_max(stream: &Stream) -> usize {
     let columns = stream.current().map_or(1, |(_, schema)| schema.table_columns().fields().len());
     EVENTS_PER_REQUEST_MAX.min(CELLS_PER_REQUEST_MAX / columns)
+}
+
+fn context_of(
+    attributes: &Attributes,
+    indexes: impl Iterator<Item = usize>,
+    schema: &Schema,
+) -> Result<(RecordBatch, u64), Refusal> {
+    attributes.columns(indexes, Keep::of(schema)).map_err(|error| {
+        tracing::error!(%error, "attributes could not be made into columns");
+        Refusal::Internal
+    })
 }
 
 fn no_schema(index: usize) -> Rejected {

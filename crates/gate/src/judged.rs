@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use hw_event::{Principal, SchemaNumber};
 use hw_schema::{Applied, Schema, Stream};
 
@@ -20,13 +21,24 @@ pub(crate) struct Judged {
     /// Events and bytes as the door framed them.
     pub received: u32,
     pub bytes: u64,
+    /// What the events' attributes take besides.
+    pub attribute_bytes: u64,
     /// `None` where the stream has no schema.
     pub rows: Option<Applied>,
+    /// `_id` and `_headers` of the rows, where the request had attributes.
+    pub context: Option<RecordBatch>,
     /// In the order of the request.
     pub rejects: Vec<SealedReject>,
     pub identity: JudgedIdentity,
     /// One bad event refuses its good neighbours.
     pub refuses: bool,
+}
+
+impl Judged {
+    /// What it adds to its group.
+    pub(crate) fn weight(&self) -> u64 {
+        self.bytes + self.attribute_bytes
+    }
 }
 
 pub(crate) struct SealedReject {

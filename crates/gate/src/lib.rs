@@ -3,6 +3,7 @@
 //! its verdicts, its idempotency key and its tally. Does not answer queries and knows no SQL.
 
 mod assembly;
+mod attributes;
 mod blocks;
 mod catalog;
 pub mod doors;
@@ -14,6 +15,7 @@ mod sequencer;
 mod submission;
 mod window;
 
+pub use attributes::{Attributes, EnvelopeFault, EventAttributes};
 pub use catalog::{Catalog, CatalogError};
 pub use gate::{Gate, GateParts, GateSettings, Running};
 pub use submission::{

@@ -21,7 +21,10 @@ pub(crate) struct Placed {
     /// (number among the request's rejects, partition, offset)
     pub rejects: Vec<(usize, i32, i64)>,
     pub ranges: Vec<OffsetRange>,
+    /// Good events that a bad neighbour cost their place.
     pub refused: u64,
+    /// The request was refused: it is no repetition to send its events again.
+    pub refuses: bool,
 }
 
 pub(crate) struct PlacedRow {
@@ -71,6 +74,7 @@ impl Places {
             .filter(|(_, reject)| reject.error.index as usize >= skipped)
             .collect();
         let refuses = request.refuses && !rejects.is_empty();
+        placed.refuses = refuses;
         let mut rows = if refuses {
             placed.refused = rows.len() as u64;
             Vec::new()

@@ -46,11 +46,11 @@ impl Sequencer {
     /// Runs until every sender is gone and the queue is empty.
     pub(crate) async fn run(mut self) {
         while let Some(first) = self.queue.recv().await {
-            let mut bytes = first.judged.bytes;
+            let mut bytes = first.judged.weight();
             let mut group = vec![first];
             while bytes < GROUP_BYTES_MAX && group.len() < GROUP_REQUESTS_MAX {
                 let Ok(next) = self.queue.try_recv() else { break };
-                bytes += next.judged.bytes;
+                bytes += next.judged.weight();
                 group.push(next);
             }
             self.append(group).await;

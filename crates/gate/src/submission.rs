@@ -7,6 +7,8 @@ use hw_event::{Ack, Principal, RejectCode, Seq};
 use hw_schema::KvFields;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::Attributes;
+
 /// Errors listed in a receipt; the rest are counted in `errors_left_out`.
 pub(crate) const RECEIPT_ERRORS_MAX: usize = 100;
 
@@ -34,6 +36,8 @@ pub struct Submission {
 pub enum Framing {
     Json,
     Kv(Arc<KvFields>),
+    /// JSON, and of each event what its envelope said besides.
+    CloudEvents(Arc<Attributes>),
 }
 
 /// One event as the door cut it out of the body.

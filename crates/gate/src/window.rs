@@ -9,7 +9,7 @@ use hw_event::{Principal, Seq, StreamId, Timestamp};
 use hw_journal::{Record, RecordKind};
 use sha2::{Digest, Sha256};
 
-use crate::OffsetRange;
+use crate::{Attributes, OffsetRange};
 
 const KEEP_MICROS: i64 = Timestamp::MICROS_PER_DAY;
 const KEYS_PER_STREAM_MAX: usize = 1_000_000;
@@ -48,8 +48,13 @@ pub(crate) fn key_digest(principal: &Principal, key: &str) -> KeyDigest {
     truncated(&digest)
 }
 
-pub(crate) fn body_digest(body: &[u8]) -> BodyDigest {
-    truncated(&Sha256::digest(body))
+/// What was sent under a key: the body, and attributes, which may have come in headers.
+pub(crate) fn body_digest(body: &[u8], attributes: Option<&Attributes>) -> BodyDigest {
+    let mut digest = Sha256::new_with_prefix(body);
+    if let Some(attributes) = attributes {
+        attributes.digest(&mut digest);
+    }
+    truncated(&digest.finalize())
 }
 
 fn truncated(digest: &[u8]) -> [u8; 16] {

@@ -208,6 +208,8 @@ impl Runner {
         stop: &Arc<Stop>,
     ) -> EngineResult<SendableRecordBatchStream> {
         let mut state = self.session(&checked, principal, cut)?;
+        // One moment for the whole statement: without it `now()` has no value.
+        state.mark_start_execution();
         let plan = match checked.ask {
             Ask::Plan(statement) => state.statement_to_plan(EngineStatement::Statement(statement)).await?,
             Ask::ShowTables => of_ours(&state, SHOW_TABLES).await?,

@@ -5,9 +5,17 @@ mod net;
 mod time;
 mod uri;
 
+use hw_event::Timestamp;
+
 pub(crate) use time::{
     NotTime, TIME_MAX, TIME_MIN, parse_date, parse_date_time, write_date, write_date_time,
 };
+
+/// An RFC 3339 date-time as fields of that format are read: digits behind the microsecond are cut. `None` also where
+/// it lies outside of the years 0000 to 9999.
+pub fn date_time(text: &str) -> Option<Timestamp> {
+    parse_date_time(text.as_bytes()).ok().map(Timestamp)
+}
 
 /// A format of a string that stays a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

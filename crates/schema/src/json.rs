@@ -4,13 +4,16 @@
 mod canonical;
 mod exact;
 mod keys;
+mod members;
 mod scan;
 mod text;
 
 pub(crate) use canonical::write_canonical;
 pub(crate) use exact::{Exact, NotWhole};
 pub(crate) use keys::KeySet;
-pub(crate) use scan::{JsonFault, Number, Scanner, Text};
+pub use members::{Member, MemberValue, Members};
+pub use scan::JsonFault;
+pub(crate) use scan::{Number, Scanner, Text};
 pub(crate) use text::{unescape, write_compact, write_float, write_string};
 
 /// No document may nest deeper than this, whatever the configuration says: the reader recurses.

@@ -17,6 +17,8 @@ mod rules;
 mod schema;
 
 pub use decode::{Applied, DecodeLimits, Decoder, Format, KvFields, Record, Rejected, RowInfo};
+pub use format::date_time;
+pub use json::{JsonFault, Member, MemberValue, Members};
 pub use murmur::{murmur2, partition_of};
 pub use registry::{Registry, Stream};
 pub use schema::{

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use arrow::{
-    array::{Array, AsArray, RecordBatch},
+    array::{Array, AsArray, MapArray, RecordBatch, StringArray},
     datatypes::{Int32Type, Int64Type, TimestampMicrosecondType},
 };
 use axum::{
@@ -18,6 +18,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use hw_event::Partition;
 use hw_query::QueryError;
 use hw_schema::{Schema, rows::to_json};
+use serde_json::Value;
 
 use crate::{
     Problem,
@@ -95,7 +96,7 @@ fn from(text: &str) -> Result<From, Problem> {
     ("from" = Option<String>, Query, description = "`earliest` (if not given), `latest`, an offset, or an RFC 3339 time of arrival."),
     ("limit" = Option<u32>, Query, description = "1 to 1000 events; 100 if not given. A page ends earlier at 16 MiB."),
 ), responses(
-    (status = 200, description = "One line an event: `{\"partition\",\"offset\",\"received_at\",\"schema\",\"event\"}`. Header `Next`: the `from` of the next page.", content_type = "application/x-ndjson"),
+    (status = 200, description = "One line an event: `{\"partition\",\"offset\",\"received_at\",\"schema\",\"event\"}`, with `id` and `headers` where the event came as a CloudEvent. Header `Next`: the `from` of the next page.", content_type = "application/x-ndjson"),
     (status = 400, description = "`bad_parameter`", content_type = "application/problem+json"),
     (status = 404, description = "`no_stream`", content_type = "application/problem+json"),
     (status = 410, description = "`offset_gone`: the offset is below the first one kept, which `detail` and the header `Next` name.", content_type = "application/problem+json"),
@@ -195,9 +196,12 @@ fn write(schema: &Schema, batch: &RecordBatch, lines: &mut Lines) -> Result<(), 
     let times = column("_received_at")
         .and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>())
         .ok_or_else(missing)?;
+    let ids = column("_id").and_then(|c| c.as_string_opt::<i32>());
+    let headers = column("_headers").and_then(|c| c.as_map_opt());
     for (row, event) in to_json(schema, batch).into_iter().enumerate() {
         // A page holds one event at least, however large it is.
-        if lines.events > 0 && lines.text.len() + event.len() > PAGE_BYTES_MAX {
+        let envelope = envelope(row, ids, headers);
+        if lines.events > 0 && lines.text.len() + envelope.len() + event.len() > PAGE_BYTES_MAX {
             lines.full = true;
             return Ok(());
         }
@@ -205,7 +209,7 @@ fn write(schema: &Schema, batch: &RecordBatch, lines: &mut Lines) -> Result<(), 
             .map_err(|fault| QueryError::Internal(fault.to_string()))?;
         let line = writeln!(
             lines.text,
-            "{{\"partition\":{},\"offset\":{},\"received_at\":\"{}\",\"schema\":{},\"event\":{event}}}",
+            "{{\"partition\":{},\"offset\":{},\"received_at\":\"{}\",\"schema\":{}{envelope},\"event\":{event}}}",
             partitions.value(row),
             offsets.value(row),
             received_at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ"),
@@ -216,6 +220,26 @@ fn write(schema: &Schema, batch: &RecordBatch, lines: &mut Lines) -> Result<(), 
         lines.last = Some(offsets.value(row));
     }
     Ok(())
+}
+
+/// The members `id` and `headers`, with a comma before each, of an event that came with them.
+fn envelope(row: usize, ids: Option<&StringArray>, headers: Option<&MapArray>) -> String {
+    let mut text = String::new();
+    if let Some(ids) = ids.filter(|ids| ids.is_valid(row)) {
+        let _ = write!(text, ",\"id\":{}", Value::from(ids.value(row)));
+    }
+    if let Some(headers) = headers.filter(|headers| headers.is_valid(row)) {
+        let entries = headers.value(row);
+        let [names, values] = [0, 1].map(|number| entries.column(number).as_string_opt::<i32>());
+        let (Some(names), Some(values)) = (names, values) else { return text };
+        let pair = |entry: usize| {
+            let value = values.is_valid(entry).then(|| values.value(entry));
+            (names.value(entry).to_owned(), value.map_or(Value::Null, Value::from))
+        };
+        let object: serde_json::Map<_, _> = (0..names.len()).map(pair).collect();
+        let _ = write!(text, ",\"headers\":{}", Value::from(object));
+    }
+    text
 }
 
 fn gone(offset: i64, first_kept: i64) -> Response {

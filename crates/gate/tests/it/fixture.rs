@@ -6,8 +6,10 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
 use hw_event::{Ack, Clock, Principal, Seq, Timestamp};
-use hw_gate::{Catalog, Framed, Framing, Gate, GateParts, GateSettings, Identity, Running, Submission};
-use hw_journal::{BlockKind, Extension, Journal, Log, RecordKind, Settings, StoredAppend};
+use hw_gate::{
+    Catalog, Framed, Framing, Gate, GateParts, GateSettings, Identity, ProducerSequence, Running, Submission,
+};
+use hw_journal::{BlockKind, Extension, Journal, Log, RecordKind, Run, Settings, StoredAppend};
 use hw_schema::{
     Schema,
     rows::{self, Optional},
@@ -24,6 +26,13 @@ pub const SCHEMA: &str = r#"{
 }"#;
 pub const REFUSING: &str =
     r#"{"type":"object","properties":{"id":{"type":"integer"}},"required":["id"],"x-mode":"reject"}"#;
+
+const TIMED: &str = r#"{"type":"object","properties":{"id":{"type":"integer"},
+  "at":{"type":["string","null"],"format":"date-time"}},"x-event-time":"at"}"#;
+const PRIVATE: &str = r#"{"type":"object","properties":{"id":{"type":"integer"},
+  "who":{"type":"string","x-privacy":"hash"}}}"#;
+const OPEN: &str = r#"{"type":"object","properties":{"id":{"type":"integer"},
+  "who":{"type":"string","x-privacy":"hash"}},"x-extra":"keep"}"#;
 
 /// What outlives a restart.
 pub struct World {
@@ -58,7 +67,13 @@ impl World {
         let clock: Arc<dyn Clock> = self.clock.clone();
         let entropy = SeededEntropy::new(3);
         let catalog = Arc::new(Catalog::open(Arc::new(self.catalog_disk.clone())).unwrap());
-        for (name, schema) in [("reading", SCHEMA), ("strict", REFUSING)] {
+        for (name, schema) in [
+            ("reading", SCHEMA),
+            ("strict", REFUSING),
+            ("timed", TIMED),
+            ("private", PRIVATE),
+            ("open", OPEN),
+        ] {
             let schema = Schema::parse(schema).unwrap().schema;
             catalog.declare(&name.parse().unwrap(), Arc::new(schema)).unwrap();
         }
@@ -107,21 +122,48 @@ impl House {
 
     /// The `id`s stored in a stream as (partition, offset, id), in the order of the log.
     pub fn stored(&self, stream: &str) -> Vec<(i32, i64, i64)> {
+        let mut all = Vec::new();
+        for (runs, body) in self.bodies(stream) {
+            let partitions = runs.iter().flat_map(|run| vec![run.partition; run.rows as usize]);
+            let (ids, offsets) = (numbers(&body, "id"), numbers(&body, "_offset"));
+            all.extend(partitions.zip(offsets).zip(ids).map(|((p, o), id)| (p, o, id)));
+        }
+        all
+    }
+
+    /// The bodies of a stream's blocks, in the order of the log.
+    pub fn rows(&self, stream: &str) -> Vec<RecordBatch> {
+        self.bodies(stream).into_iter().map(|(_, body)| body).collect()
+    }
+
+    fn bodies(&self, stream: &str) -> Vec<(Vec<Run>, RecordBatch)> {
         let stream = self.gate.registry().by_name(stream).unwrap();
         let mut all = Vec::new();
         for append in self.appends() {
-            for block in &append.append.blocks {
+            for block in append.append.blocks {
                 if block.header.kind != BlockKind::Rows || block.header.stream != stream.id {
                     continue;
                 }
                 let (_, schema) = stream.current().unwrap();
-                let optional = optional(&block.header.extensions);
-                let columns = rows::body_schema(schema, optional);
-                let body = rows::decode(&columns, block.header.encoding, block.body.clone()).unwrap();
-                let partitions =
-                    block.header.runs.iter().flat_map(|run| vec![run.partition; run.rows as usize]);
-                let (ids, offsets) = (numbers(&body, "id"), numbers(&body, "_offset"));
-                all.extend(partitions.zip(offsets).zip(ids).map(|((p, o), id)| (p, o, id)));
+                let columns = rows::body_schema(schema, optional(&block.header.extensions));
+                let body = rows::decode(&columns, block.header.encoding, block.body).unwrap();
+                all.push((block.header.runs, body));
+            }
+        }
+        all
+    }
+
+    /// Where in its bytes each reject has its fault, in the order of the log.
+    pub fn reject_offsets(&self) -> Vec<i64> {
+        self.reject_bodies().iter().flat_map(|body| numbers(body, "byte_offset")).collect()
+    }
+
+    fn reject_bodies(&self) -> Vec<RecordBatch> {
+        let mut all = Vec::new();
+        for append in self.appends() {
+            for block in append.append.blocks.iter().filter(|block| block.header.kind == BlockKind::Rejects) {
+                let columns = rows::rejects_body_schema();
+                all.push(rows::decode(&columns, block.header.encoding, block.body.clone()).unwrap());
             }
         }
         all
@@ -130,13 +172,9 @@ impl House {
     /// The clear bytes of all rejects, in the order of the log.
     pub fn rejected(&self) -> Vec<Vec<u8>> {
         let mut all = Vec::new();
-        for append in self.appends() {
-            for block in append.append.blocks.iter().filter(|block| block.header.kind == BlockKind::Rejects) {
-                let columns = rows::rejects_body_schema();
-                let body = rows::decode(&columns, block.header.encoding, block.body.clone()).unwrap();
-                let payloads = body.column_by_name("payload").unwrap().as_binary::<i32>();
-                all.extend(payloads.iter().map(|sealed| self.seal_keys.open(sealed.unwrap()).unwrap()));
-            }
+        for body in self.reject_bodies() {
+            let payloads = body.column_by_name("payload").unwrap().as_binary::<i32>();
+            all.extend(payloads.iter().map(|sealed| self.seal_keys.open(sealed.unwrap()).unwrap()));
         }
         all
     }
@@ -191,4 +229,8 @@ pub fn request(stream: &str, events: &[&str]) -> Submission {
 
 pub fn with_key(stream: &str, key: &str, events: &[&str]) -> Submission {
     Submission { identity: Identity::Key(key.to_owned()), ..request(stream, events) }
+}
+
+pub fn numbered(stream: &str, producer: ProducerSequence, events: &[&str]) -> Submission {
+    Submission { identity: Identity::Producer(producer), ..request(stream, events) }
 }

@@ -44,8 +44,9 @@ async fn statuses_say_what_became_of_a_request() {
         ("reading", &[NDJSON], "", 400),
         ("reading", &[NDJSON, ("idempotency-key", "")], good, 400),
         ("reading", &[NDJSON, ("producer-id", "p")], good, 400),
-        ("reading", &[("content-type", "application/cloudevents+json")], good, 415),
-        ("reading", &[NDJSON, ("ce-specversion", "1.0")], good, 415),
+        ("reading", &[NDJSON, ("producer-id", "p"), ("producer-epoch", "0")], good, 400),
+        ("reading", &[NDJSON, ("idempotency-key", "a"), ("idempotency-key", "a")], good, 400),
+        ("reading", &[NDJSON, ("x-request-id", "a"), ("x-request-id", "b")], good, 400),
     ];
     for (stream, headers, body, status) in cases {
         let stream = stream.replace(' ', "%20");
@@ -68,5 +69,39 @@ async fn a_receipt_lists_a_hundred_errors_and_counts_the_rest() {
     assert_eq!(receipt["errors"][5]["code"], json!("type"));
     assert_eq!(receipt["errors"][5]["path"], json!("/id"));
     assert_eq!(receipt["seq"], json!(1));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_producers_numbers_are_digits_within_their_bounds() {
+    let house = World::new().open();
+    let last = (i64::MAX - i64::from(u32::MAX)).to_string();
+    let beyond = (i64::MAX - i64::from(u32::MAX) + 1).to_string();
+    for (id, epoch, sequence, status) in [
+        ("a", "0", "0", 200),
+        ("b", "2147483647", &*last, 200),
+        ("c", "2147483648", "0", 400),
+        ("d", "0", &*beyond, 400),
+        ("e", "0", "9223372036854775808", 400),
+        ("f", "-1", "0", 400),
+        ("g", "0", "-1", 400),
+        ("h", "+1", "0", 400),
+        ("i", "0", "1.0", 400),
+        ("", "0", "0", 400),
+    ] {
+        let headers =
+            [NDJSON, ("producer-id", id), ("producer-epoch", epoch), ("producer-sequence", sequence)];
+        let (got, answer) = post(&house, "reading", &headers, r#"{"id":1,"who":"a"}"#).await;
+        assert_eq!(got, status, "{id:?} {epoch} {sequence}: {answer}");
+        // Each header comes once: which of two would count?
+        for twice in &headers[1..] {
+            let (got, answer) = post(&house, "reading", &[&headers[..], &[*twice]].concat(), "{}").await;
+            assert_eq!((got, &answer["code"]), (400, &json!("bad_header")), "{twice:?} twice");
+        }
+    }
+    // At the very end: the same again is a repeat, and there is no next.
+    let at_end =
+        [NDJSON, ("producer-id", "b"), ("producer-epoch", "2147483647"), ("producer-sequence", &last)];
+    assert_eq!(post(&house, "reading", &at_end, r#"{"id":1,"who":"a"}"#).await.1["duplicates"], json!(1));
     house.close().await;
 }

@@ -1,5 +1,6 @@
 //! The gate over a real journal on a simulated disk: what producers are told, and what the log then holds.
 
+mod cloudevents;
 mod fixture;
 mod http;
 mod order;

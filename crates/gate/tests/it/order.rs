@@ -147,3 +147,27 @@ async fn a_refused_request_leaves_no_key_and_no_sequence() {
     assert_eq!(house.ledger(), [5, 2, 3, 0, 3]);
     house.close().await;
 }
+
+/// Also where no good event was refused with the bad ones.
+#[tokio::test]
+async fn a_request_of_bad_events_alone_leaves_no_key_and_no_sequence() {
+    let world = World::new();
+    let house = world.open();
+    let numbered = |events: &[&str]| {
+        let producer = ProducerSequence { id: "p".to_owned(), epoch: 0, first: 0 };
+        crate::fixture::numbered("strict", producer, events)
+    };
+    let (bad, good) = ([r#"{"id":"x"}"#], [r#"{"id":1}"#]);
+    for _ in 0..2 {
+        let receipt = house.gate.submit(with_key("strict", "k", &bad)).await.unwrap();
+        assert_eq!((receipt.accepted, receipt.rejected, receipt.duplicates), (0, 1, 0));
+        let receipt = house.gate.submit(numbered(&bad)).await.unwrap();
+        assert_eq!((receipt.accepted, receipt.rejected, receipt.duplicates), (0, 1, 0));
+    }
+    for corrected in [with_key("strict", "k", &good), numbered(&good)] {
+        let receipt = house.gate.submit(corrected).await.unwrap();
+        assert_eq!((receipt.accepted, receipt.duplicates), (1, 0));
+    }
+    assert_eq!(house.ledger(), [6, 2, 4, 0, 0]);
+    house.close().await;
+}

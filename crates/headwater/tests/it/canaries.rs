@@ -47,6 +47,19 @@ fn event(n: usize) -> String {
     }
 }
 
+const CLOUDEVENTS: &str = "application/cloudevents-batch+json";
+
+/// A batch whose envelopes name persons: a good one, and two that are refused.
+fn in_envelopes(n: usize) -> String {
+    let value = canary(n);
+    let start = r#"{"specversion":"1.0","id":"e","source":"/s","type":"t""#;
+    let good =
+        format!(r#"{start},"subject":"{value}","owner":"{value}","data":{{"id":{n},"email":"{value}@x"}}}}"#);
+    let bad_time = format!(r#"{start},"time":"{value}","data":{{"id":{n}}}}}"#);
+    let bad_name = format!(r#"{start},"Name-{value}":"{value}","data":{{"id":{n}}}}}"#);
+    format!("[{good},{bad_time},{bad_name}]")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_canaries_are_nowhere_on_disk() {
     let directory = tempfile::tempdir().unwrap();
@@ -57,6 +70,11 @@ async fn a_thousand_canaries_are_nowhere_on_disk() {
     for first in (0..1000).step_by(50) {
         let body: String = (first..first + 50).map(|n| event(n) + "\n").collect();
         let (status, receipt) = server.post("person", "application/x-ndjson", body).await;
+        assert_eq!(status, 200, "{receipt}");
+        assert!(!receipt.to_string().contains("kanarienvogel"), "{receipt}");
+    }
+    for n in 0..20 {
+        let (status, receipt) = server.post("person", CLOUDEVENTS, in_envelopes(n)).await;
         assert_eq!(status, 200, "{receipt}");
         assert!(!receipt.to_string().contains("kanarienvogel"), "{receipt}");
     }

@@ -44,12 +44,29 @@ impl Server {
         })
     }
 
+    /// As a shell starts it that lets a process have so many descriptors unless it asks for more.
+    pub fn start_with_descriptors(project: &Path, data: &Path, descriptors: u32) -> Server {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -S -n {descriptors} && exec \"$0\" \"$@\""), BINARY]);
+        Server::try_start_as(shell, project, data, &[]).unwrap_or_else(|(status, stderr)| {
+            panic!("the server did not start: {status}\n{stderr}");
+        })
+    }
+
     /// Starts and waits for the line that says it is ready; or for its end.
     pub fn try_start(project: &Path, data: &Path, settings: &[&str]) -> Result<Server, (ExitStatus, String)> {
+        Server::try_start_as(Command::new(BINARY), project, data, settings)
+    }
+
+    fn try_start_as(
+        mut command: Command,
+        project: &Path,
+        data: &Path,
+        settings: &[&str],
+    ) -> Result<Server, (ExitStatus, String)> {
         let began = Instant::now();
         let stderr_path = data.with_extension("stderr");
         let stderr = std::fs::OpenOptions::new().append(true).create(true).open(&stderr_path).unwrap();
-        let mut command = Command::new(BINARY);
         command.arg("up").arg(project).arg("--data").arg(data);
         command.args(["--set", "http.listen=127.0.0.1:0"]);
         for setting in settings {
@@ -202,6 +219,11 @@ impl Random {
         });
         println!("seed: HW_SEED={seed}");
         Random(seed)
+    }
+
+    /// One of several generators that one printed seed repeats.
+    pub fn from_seed(seed: u64) -> Random {
+        Random(seed | 1)
     }
 
     pub fn next(&mut self) -> u64 {

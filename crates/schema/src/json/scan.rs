@@ -8,7 +8,7 @@ use super::KeySet;
 
 /// Why bytes are not the JSON that we accept, and at which byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct JsonFault {
+pub struct JsonFault {
     pub code: RejectCode,
     pub at: usize,
     pub message: &'static str,
@@ -392,6 +392,46 @@ impl<'a> Scanner<'a> {
                 }
             }
             _ => Err(self.unexpected("expected a value")),
+        }
+    }
+
+    /// Passes over the value that comes next, found by brackets and quotes alone: nothing in it is checked.
+    pub fn pass_enclosed(&mut self) -> Result<(), JsonFault> {
+        let start = self.at;
+        let no_end = self.fault(RejectCode::JsonSyntax, start, "the value has no end");
+        // What closes each open container; bounded by the document.
+        let mut open: Vec<u8> = Vec::new();
+        loop {
+            match self.peek().ok_or(no_end)? {
+                b'"' => {
+                    self.at += 1;
+                    loop {
+                        match self.peek().ok_or(no_end)? {
+                            b'"' => break,
+                            b'\\' => self.at += 2,
+                            _ => self.at += 1,
+                        }
+                    }
+                }
+                b'{' => open.push(b'}'),
+                b'[' => open.push(b']'),
+                b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r' if open.is_empty() => {
+                    // A word or a number ends before what follows it.
+                    let empty = self.at == start;
+                    return if empty { Err(self.unexpected("expected a value")) } else { Ok(()) };
+                }
+                close @ (b'}' | b']') => {
+                    if open.pop() != Some(close) {
+                        return Err(no_end);
+                    }
+                }
+                _ => {}
+            }
+            let container_ended = open.is_empty() && matches!(self.peek(), Some(b'"' | b'}' | b']'));
+            self.at += 1;
+            if container_ended {
+                return Ok(());
+            }
         }
     }
 

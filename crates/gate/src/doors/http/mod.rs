@@ -1,8 +1,9 @@
-//! The HTTP door: `POST /v1/streams/{stream}/events`.
+//! The HTTP door: `POST /v1/streams/{stream}/events`: NDJSON, JSON, CloudEvents.
 //! Always: a request is applied after its last byte, as a whole; half a request stores nothing.
 //! Answers only about the events it was sent; SQL and reads are another crate's.
 
 mod body;
+mod cloudevents;
 mod framing;
 mod problem;
 
@@ -64,7 +65,11 @@ async fn ingest(State(door): State<Door>, Path(stream): Path<String>, request: R
 enum Content {
     Ndjson,
     Json,
+    CloudEvents(cloudevents::Mode),
 }
+
+/// A body above this size is taken apart on a thread of its own, where that is work.
+const OPEN_INLINE_BYTES_MAX: usize = 128 * 1024;
 
 impl Door {
     async fn ingest(&self, stream: String, request: Request) -> Result<Receipt, Problem> {
@@ -82,18 +87,28 @@ impl Door {
         )
         .await?;
         let events_max = self.gate.events_max(&stream);
-        let events = match content {
-            Content::Ndjson => framing::ndjson(&held.bytes, events_max),
-            Content::Json => framing::json(&held.bytes, events_max),
+        let too_many = Refusal::TooManyEvents { events_max };
+        let (held, events, framing) = match content {
+            Content::Ndjson => {
+                let events = framing::ndjson(&held.bytes, events_max).ok_or(too_many)?;
+                (held, events, Framing::Json)
+            }
+            Content::Json => {
+                let events = framing::json(&held.bytes, events_max).ok_or(too_many)?;
+                (held, events, Framing::Json)
+            }
+            Content::CloudEvents(mode) => {
+                let opened = self.open(mode, parts.headers, held, events_max).await?;
+                (opened.held, opened.events, Framing::CloudEvents(Arc::new(opened.attributes)))
+            }
         };
-        let events = events.ok_or(Refusal::TooManyEvents { events_max })?;
         let submission = Submission {
             stream,
             door: self.name.clone(),
             principal: Principal::local(),
             request_id: Some(request_id.map_or_else(|| self.new_request_id(), Into::into)),
             body: held.bytes,
-            framing: Framing::Json,
+            framing,
             events,
             identity,
             ack,
@@ -101,6 +116,24 @@ impl Door {
             permit: Some(held.permit),
         };
         Ok(self.gate.submit(submission).await?)
+    }
+
+    async fn open(
+        &self,
+        mode: cloudevents::Mode,
+        headers: HeaderMap,
+        held: body::Held,
+        events_max: usize,
+    ) -> Result<cloudevents::Opened, Problem> {
+        if held.bytes.len() <= OPEN_INLINE_BYTES_MAX {
+            return cloudevents::open(&self.gate, mode, &headers, held, events_max);
+        }
+        let gate = self.gate.clone();
+        let open = move || cloudevents::open(&gate, mode, &headers, held, events_max);
+        tokio::task::spawn_blocking(open).await.map_err(|error| {
+            tracing::error!(%error, "a body could not be taken apart");
+            Refusal::Internal
+        })?
     }
 
     fn new_request_id(&self) -> Arc<str> {
@@ -130,21 +163,36 @@ fn content(headers: &HeaderMap) -> Result<Content, Problem> {
     let unsupported = |detail: &str, hint: &str| {
         Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", detail, hint))
     };
-    if headers.contains_key("ce-specversion") {
-        return unsupported("CloudEvents are not built yet", "send the event's data as application/json");
-    }
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(Content::Json) };
+    let binary = headers.contains_key("ce-specversion");
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(if binary { Content::CloudEvents(cloudevents::Mode::Binary) } else { Content::Json });
+    };
     let media = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     match media.as_str() {
+        "application/cloudevents+json" => Ok(Content::CloudEvents(cloudevents::Mode::Structured)),
+        "application/cloudevents-batch+json" => Ok(Content::CloudEvents(cloudevents::Mode::Batch)),
+        media if media.starts_with("application/cloudevents") => unsupported(
+            "CloudEvents are read in JSON only",
+            "use application/cloudevents+json, application/cloudevents-batch+json, or ce- headers",
+        ),
+        // What else is said of the type counts no more once headers say that this is one event's data.
+        media if binary => match media {
+            // As for JSON: what curl and Python's urllib say of their own accord.
+            "" | "application/json" | "application/x-www-form-urlencoded" => {
+                Ok(Content::CloudEvents(cloudevents::Mode::Binary))
+            }
+            _ if media.ends_with("+json") => Ok(Content::CloudEvents(cloudevents::Mode::Binary)),
+            _ => unsupported(
+                "the data of a CloudEvent must be JSON",
+                "with ce-specversion, Content-Type says what the data is: application/json, or a type ending in +json",
+            ),
+        },
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Content::Ndjson),
         // curl's default for --data: nobody means a form by it here.
         "" | "application/json" | "application/x-www-form-urlencoded" => Ok(Content::Json),
-        "application/cloudevents+json" | "application/cloudevents-batch+json" => {
-            unsupported("CloudEvents are not built yet", "send the event's data as application/json")
-        }
         _ => unsupported(
             "the Content-Type is not understood",
-            "use application/x-ndjson for one event a line, or application/json",
+            "use application/x-ndjson for one event a line, application/json, or one of the two types of CloudEvents",
         ),
     }
 }
@@ -181,14 +229,19 @@ fn identity(headers: &HeaderMap) -> Result<Identity, Problem> {
         // The key wins: it says more about the request than the sequence does.
         (Some(key), ..) => Ok(Identity::Key(key)),
         (None, None, None, None) => Ok(Identity::None),
-        (None, Some(id), Some(epoch), Some(first)) => match (epoch.parse::<i32>(), first.parse::<i64>()) {
-            (Ok(epoch), Ok(first)) if epoch >= 0 && (0..=SEQUENCE_MAX).contains(&first) => {
+        (None, Some(id), Some(epoch), Some(first)) => match (number::<i32>(&epoch), number::<i64>(&first)) {
+            (Some(epoch), Some(first)) if first <= SEQUENCE_MAX => {
                 Ok(Identity::Producer(ProducerSequence { id, epoch, first }))
             }
             _ => bad("the producer's epoch or sequence is not a number in range", numbered),
         },
         _ => bad("a producer's headers are incomplete", numbered),
     }
+}
+
+/// Digits and nothing else: no sign, no space.
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 #[derive(Serialize)]
