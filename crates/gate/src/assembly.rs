@@ -161,6 +161,13 @@ impl Assembler {
                     records.push(record);
                     undo.producers.push((request.stream.id, producer.id.clone(), before));
                 }
+                JudgedIdentity::Positions(positions) => {
+                    records.extend(positions.records.iter().map(|(owner, value)| Record {
+                        kind: RecordKind::Position,
+                        owner: owner.clone(),
+                        value: value.clone(),
+                    }));
+                }
             }
             verdicts.push(Ok(verdict));
         }
@@ -215,7 +222,7 @@ impl Assembler {
 
     fn judge_repeat(&self, request: &Judged, now: Timestamp) -> Result<Repeat, Refusal> {
         match &request.identity {
-            JudgedIdentity::None => Ok(Repeat::First { events: 0 }),
+            JudgedIdentity::None | JudgedIdentity::Positions(_) => Ok(Repeat::First { events: 0 }),
             JudgedIdentity::Key { key, body } => match self.window.get(request.stream.id, key, now) {
                 None => Ok(Repeat::First { events: 0 }),
                 Some(answered) if answered.body == *body => {

@@ -252,7 +252,10 @@ fn rejects_block(
         text(&|request, _| request.door.to_string()),
         text(&|request, _| request.principal.name().to_owned()),
         Arc::new(StringArray::from_iter(rejects.iter().map(|row| of(row).0.request_id.as_deref()))),
-        Arc::new(Int32Array::from_iter_values(rejects.iter().map(|row| of(row).1.error.index.cast_signed()))),
+        Arc::new(Int32Array::from_iter_values(rejects.iter().map(|row| {
+            let (request, reject) = of(row);
+            request.index(reject)
+        }))),
         Arc::new(Int64Array::from_iter_values(rejects.iter().map(|row| of(row).1.byte_offset.cast_signed()))),
         text(&|_, reject| reject.error.code.as_str().to_owned()),
         text(&|_, reject| reject.error.path.clone()),

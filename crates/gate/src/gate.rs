@@ -128,6 +128,10 @@ impl Gate {
         &self.inner.registry
     }
 
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.inner.parts.clock
+    }
+
     pub fn entropy(&self) -> &dyn Entropy {
         &*self.inner.parts.entropy
     }
@@ -328,6 +332,7 @@ impl Inner {
                 body: window::body_digest(&body, attributes),
             },
             Identity::Producer(sequence) => JudgedIdentity::Producer(sequence),
+            Identity::Positions(positions) => JudgedIdentity::Positions(positions),
         };
         let bytes = events.iter().map(|event| (event.end - event.start) as u64).sum();
         let judged = Judged {

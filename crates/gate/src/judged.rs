@@ -7,7 +7,7 @@ use hw_event::{Principal, SchemaNumber};
 use hw_schema::{Applied, Schema, Stream};
 
 use crate::{
-    EventError, OffsetRange, ProducerSequence,
+    EventError, OffsetRange, Positions, ProducerSequence,
     window::{BodyDigest, KeyDigest},
 };
 
@@ -51,6 +51,18 @@ pub(crate) enum JudgedIdentity {
     None,
     Key { key: KeyDigest, body: BodyDigest },
     Producer(ProducerSequence),
+    Positions(Positions),
+}
+
+impl Judged {
+    /// What `index` says of one of the rejects: the event's number in the request, or in what the door reads.
+    pub(crate) fn index(&self, reject: &SealedReject) -> i32 {
+        let first = match &self.identity {
+            JudgedIdentity::Positions(positions) => positions.first_index,
+            _ => 0,
+        };
+        i32::try_from(first.saturating_add(u64::from(reject.error.index))).unwrap_or(i32::MAX)
+    }
 }
 
 /// What became of one request, if the append comes to be durable.

@@ -19,5 +19,6 @@ pub use attributes::{Attributes, EnvelopeFault, EventAttributes};
 pub use catalog::{Catalog, CatalogError};
 pub use gate::{Gate, GateParts, GateSettings, Running};
 pub use submission::{
-    EventError, Framed, Framing, Identity, OffsetRange, ProducerSequence, Receipt, Refusal, Submission,
+    EventError, Framed, Framing, Identity, OffsetRange, Positions, ProducerSequence, Receipt, Refusal,
+    Submission,
 };

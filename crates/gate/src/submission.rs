@@ -15,7 +15,7 @@ pub(crate) const RECEIPT_ERRORS_MAX: usize = 100;
 /// One request, framed: it is applied as a whole, and its events keep their order within a partition.
 pub struct Submission {
     pub stream: String,
-    /// The door's name in the ledger: `http`, `tcp.NAME`.
+    /// The door's name in the ledger: `http`, `tcp.NAME`, `directory.NAME`.
     pub door: Arc<str>,
     pub principal: Principal,
     pub request_id: Option<Arc<str>>,
@@ -67,6 +67,17 @@ pub enum Identity {
     /// `Idempotency-Key`.
     Key(String),
     Producer(ProducerSequence),
+    /// The door knows by itself what was taken, and nothing is looked up.
+    Positions(Positions),
+}
+
+/// How far a door has come, kept by the journal in the append that holds the events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Positions {
+    /// The number of the request's first event in what the door reads: `index` of its rejects counts on from it.
+    pub first_index: u64,
+    /// Owner and value; an empty value ends the owner's position. Owners begin with the kind of door.
+    pub records: Vec<(Bytes, Bytes)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

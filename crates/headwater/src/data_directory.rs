@@ -72,6 +72,11 @@ impl DataDirectory {
         self.path.join("catalog")
     }
 
+    /// What the directory door keeps.
+    pub fn directories(&self) -> PathBuf {
+        self.path.join("directories")
+    }
+
     pub fn journal(&self) -> PathBuf {
         self.path.join("journal")
     }

@@ -85,10 +85,15 @@ fn check(arguments: cli::Check) -> Exit {
         print_faults(&checked.faults);
         if let Some((config, project)) = &checked.project {
             text = format!(
-                "{}: {}, {}; {}\n",
+                "{}: {}, {}{}; {}\n",
                 project.directory.display(),
                 counted(project.streams.len(), "stream"),
                 counted(config.tcp.len(), "TCP listener"),
+                match config.directories.len() {
+                    0 => String::new(),
+                    1 => ", 1 directory".to_owned(),
+                    count => format!(", {count} directories"),
+                },
                 summary(&checked.faults)
             );
         } else {

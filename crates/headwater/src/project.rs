@@ -23,6 +23,8 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 /// More streams than this are a mistake (a data directory given as project, say).
 const SCHEMAS_MAX: usize = 10_000;
 const SCHEMA_EXTENSION: &str = "json";
+/// Below the project.
+const SCHEMAS: &str = "schemas";
 
 /// Directories that a project may have and that nothing reads yet.
 const NOT_BUILT_YET: &[&str] = &["views", "rules", "routes", "commands", "dashboards", "tests"];
@@ -86,9 +88,10 @@ pub fn check(directory: &Path, overrides: &Overrides) -> Checked {
     let loaded = config::load(directory, source.as_ref(), overrides);
     faults.extend(loaded.faults);
 
-    let streams = read_schemas(&directory.join("schemas"), &mut faults);
+    let streams = read_schemas(&directory.join(SCHEMAS), &mut faults);
     check_table_names(&streams, &mut faults);
     check_uses(&loaded.uses, &streams, &mut faults);
+    check_directories(directory, loaded.data.as_deref(), &loaded.directories, &mut faults);
     warn_of_the_unbuilt(directory, &mut faults);
 
     fault::sort(&mut faults);
@@ -214,14 +217,75 @@ fn check_uses(
             };
             faults.push(Fault::error(used.place.clone(), message).hint(hint));
         }
-        if used.section.starts_with("directory.") {
-            // Not a warning: whoever declares one relies on its files being read.
-            let message = format!("[{}]: directories are not built yet", used.section);
-            faults.push(
-                Fault::error(used.place.clone(), message)
-                    .hint("take the section out, and send the files: headwater send STREAM FILE"),
+    }
+}
+
+/// Errors, not warnings: whoever declares a directory relies on its files being read, and on nothing else being.
+fn check_directories(
+    project: &Path,
+    data: Option<&Path>,
+    uses: &[config::DirectoryUse],
+    faults: &mut Vec<Fault>,
+) {
+    let data = data.map(real_path);
+    let schemas = real_path(&project.join(SCHEMAS));
+    let mut taken: BTreeMap<PathBuf, &str> = BTreeMap::new();
+    for used in uses {
+        let (name, shown) = (&used.name, used.path.display());
+        let mut fault = |message: String, hint: &str| {
+            faults
+                .push(Fault::error(used.place.clone(), format!("[directory.{name}]: {message}")).hint(hint));
+        };
+        let path = real_path(&used.path);
+        if data.as_ref().is_some_and(|data| path.starts_with(data)) {
+            fault(
+                format!("{shown} lies in the data directory"),
+                "what lies there is Headwater's own: name another one",
+            );
+            continue;
+        }
+        if path == schemas {
+            fault(format!("{shown} holds the project's schemas"), "they are no events: name another one");
+            continue;
+        }
+        if let Some(other) = taken.insert(path, name) {
+            fault(
+                format!("{shown} is read by [directory.{other}] already"),
+                "each of its events would be stored twice: give each section a directory of its own",
             );
         }
+        match fs::metadata(&used.path) {
+            Ok(metadata) if !metadata.is_dir() => {
+                fault(format!("{shown} is no directory"), "name the directory that the files are put into");
+            }
+            Ok(_) => {
+                if let Err(error) = fs::read_dir(&used.path) {
+                    fault(
+                        format!("{shown} cannot be listed: {error}"),
+                        "let the user that Headwater runs as read the directory",
+                    );
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fault(
+                format!("{shown} does not exist"),
+                "make the directory first, or correct the path; a relative one starts at the project",
+            ),
+            Err(error) => {
+                fault(format!("{shown} cannot be opened: {error}"), "name a directory that can be read");
+            }
+        }
+    }
+}
+
+/// The path without links, `.` and `..`, as far as it exists.
+fn real_path(path: &Path) -> PathBuf {
+    if let Ok(real) = fs::canonicalize(path) {
+        return real;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) if parent.as_os_str().is_empty() => real_path(Path::new(".")).join(name),
+        (Some(parent), Some(name)) => real_path(parent).join(name),
+        _ => path.to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 //! Always: nothing acknowledged is lost, at any ack level; a second signal does not wait.
 //!
 //! 1. Not ready any more; no listener accepts.
-//! 2. Open requests and connections finish what they have read.
+//! 2. Open requests and connections finish what they have read; directories, the batch that is under way.
 //! 3. The gate takes no more, and answers what it has.
 //! 4. The follower drains what is durable into the lake and commits.
 //! 5. The journal syncs and seals its tail.

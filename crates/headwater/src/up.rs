@@ -9,6 +9,7 @@ use hw_event::{Clock, Seq, SystemClock, Timestamp};
 use hw_gate::{
     Catalog, CatalogError, Gate, GateParts, GateSettings,
     doors::{
+        directory::{DirectoryDoor, DirectorySettings},
         http::{HttpSettings, router as ingest_router},
         tcp::{TcpFormat, TcpSettings, TsWidth, serve as serve_tcp},
     },
@@ -110,6 +111,7 @@ pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<Exit
         sensors.push((bound, tcp_settings(name, listener, &config, &registry)));
     }
 
+    let positions = recovered.positions.clone();
     let (gate, running) = Gate::start(
         GateParts {
             journal: journal.clone(),
@@ -134,6 +136,19 @@ pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<Exit
     );
 
     let stop = CancellationToken::new();
+    let mut readers = Vec::new();
+    if !config.directories.is_empty() {
+        let lists = Arc::new(open_disk(&directory.directories())?);
+        for (name, read) in &config.directories {
+            let settings = DirectorySettings {
+                name: name.clone(),
+                path: read.path.clone(),
+                stream: read.stream.to_string(),
+            };
+            let door = DirectoryDoor::open(gate.clone(), settings, lists.clone(), &positions, stop.clone());
+            readers.push(door?);
+        }
+    }
     let connections = Arc::new(Semaphore::new(config.limits.connections.get()));
     let runner = Runner::new(sql_settings(&config), Arc::new(Opener(seal_keys.clone())))?;
     let backend = Arc::new(Backend {
@@ -162,6 +177,7 @@ pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<Exit
             stop.clone(),
         )));
     }
+    doors.extend(readers.into_iter().map(|door| tokio::spawn(door.serve())));
     tokio::spawn(expire_payloads(seal_keys, clock, config.rejects.keep, stop.clone()));
     tokio::spawn(keep_metrics(metrics, journal.clone(), lake, follower.clone(), stop.clone()));
 

@@ -1,9 +1,9 @@
 //! A gate with everything it needs, on a disk that can be made to fail.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int32Type, Int64Type};
 use bytes::Bytes;
 use hw_event::{Ack, Clock, Principal, Seq, Timestamp};
 use hw_gate::{
@@ -40,6 +40,7 @@ pub struct World {
     pub catalog_disk: SimDisk,
     pub keys: Arc<MemoryKeyStore>,
     pub clock: Arc<ManualClock>,
+    pub budget_bytes: u64,
 }
 
 pub struct House {
@@ -47,6 +48,8 @@ pub struct House {
     pub running: Running,
     pub journal: Journal,
     pub seal_keys: Arc<SealKeys>,
+    /// What the journal knew when it was opened.
+    pub positions: HashMap<Bytes, Bytes>,
 }
 
 impl World {
@@ -56,6 +59,7 @@ impl World {
             catalog_disk: SimDisk::new(2),
             keys: Arc::default(),
             clock: Arc::new(ManualClock::new(Timestamp(1_790_000_000_000_000))),
+            budget_bytes: 8 << 20,
         }
     }
 
@@ -79,7 +83,7 @@ impl World {
         }
         let journal_settings = Settings {
             segment_bytes: 256 * 1024,
-            budget_bytes: 8 << 20,
+            budget_bytes: self.budget_bytes,
             reserve_bytes: 1 << 20,
             ..Settings::default()
         };
@@ -95,8 +99,9 @@ impl World {
             entropy: Arc::new(SeededEntropy::new(5)),
             settings,
         };
+        let positions = recovered.positions.clone();
         let (gate, running) = Gate::start(parts, recovered);
-        House { gate, running, journal, seal_keys }
+        House { gate, running, journal, seal_keys, positions }
     }
 }
 
@@ -156,6 +161,20 @@ impl House {
     /// Where in its bytes each reject has its fault, in the order of the log.
     pub fn reject_offsets(&self) -> Vec<i64> {
         self.reject_bodies().iter().flat_map(|body| numbers(body, "byte_offset")).collect()
+    }
+
+    /// Index, request and code of all rejects, in the order of the log.
+    pub fn reject_places(&self) -> Vec<(i32, String, String)> {
+        let mut all = Vec::new();
+        for body in self.reject_bodies() {
+            let text = |column: &str, row: usize| {
+                body.column_by_name(column).unwrap().as_string::<i32>().value(row).to_owned()
+            };
+            let index = body.column_by_name("index").unwrap().as_primitive::<Int32Type>();
+            let rows = 0..body.num_rows();
+            all.extend(rows.map(|row| (index.value(row), text("request_id", row), text("code", row))));
+        }
+        all
     }
 
     fn reject_bodies(&self) -> Vec<RecordBatch> {

@@ -63,6 +63,8 @@ pub struct CheckedConfig {
     pub http: Http,
     /// By name.
     pub tcp: BTreeMap<String, Tcp>,
+    /// By name; paths are absolute or relative to the working directory.
+    pub directories: BTreeMap<String, Directory>,
     pub journal: Journal,
     pub lake: Lake,
     pub sql: Sql,
@@ -80,11 +82,21 @@ pub(crate) struct StreamUse {
     pub place: Place,
 }
 
+/// A directory that is to be read, for faults that only a look at the disk can find.
+pub(crate) struct DirectoryUse {
+    pub name: String,
+    pub path: PathBuf,
+    pub place: Place,
+}
+
 pub(crate) struct Loaded {
     /// `None`: there is a fault that is an error.
     pub config: Option<CheckedConfig>,
     /// Every section that names a stream, also when another part of the configuration is at fault.
     pub uses: Vec<StreamUse>,
+    /// Every directory that is to be read, likewise; and the data directory, if it is known.
+    pub directories: Vec<DirectoryUse>,
+    pub data: Option<PathBuf>,
     pub faults: Vec<Fault>,
 }
 
@@ -114,12 +126,21 @@ pub(crate) fn load(project: &Path, file: Option<&Source>, overrides: &Overrides)
             tcp.insert(name, read);
         }
     }
+    let mut directories = BTreeMap::new();
+    let mut directory_uses = Vec::new();
     for (name, place) in layers.names_of("directory") {
         let read = Directory::read(&mut layers.reader(&["directory", &name], Some(place.clone())));
-        if let Some(read) = read {
-            let given = layers.given(&["directory", &name, "stream"]);
-            let place = given.map_or(place, |given| given.place.clone());
-            uses.push(StreamUse { section: format!("directory.{name}"), stream: read.stream, place });
+        if let Some(mut read) = read {
+            read.path = resolve(project, &layers, &["directory", &name, "path"], read.path);
+            let place_of = |setting| {
+                let given = layers.given(&["directory", &name, setting]);
+                given.map_or_else(|| place.clone(), |given| given.place.clone())
+            };
+            let section = format!("directory.{name}");
+            uses.push(StreamUse { section, stream: read.stream.clone(), place: place_of("stream") });
+            let (path, place) = (read.path.clone(), place_of("path"));
+            directory_uses.push(DirectoryUse { name: name.clone(), path, place });
+            directories.insert(name, read);
         }
     }
     // Every section is read before any is missed, so that all their faults are told.
@@ -148,13 +169,15 @@ pub(crate) fn load(project: &Path, file: Option<&Source>, overrides: &Overrides)
         check_journal(&mut layers, journal);
     }
 
+    let data = general.as_ref().map(|general| resolve(project, &layers, &["data"], general.data.clone()));
     let config = (|| {
         let (general, privacy) = (general?, privacy?);
         Some(CheckedConfig {
-            data: resolve(project, &layers, &["data"], general.data),
+            data: data.clone()?,
             ack: general.ack,
             http: http?,
             tcp,
+            directories,
             journal: journal?,
             lake: lake?,
             sql: sql?,
@@ -170,7 +193,7 @@ pub(crate) fn load(project: &Path, file: Option<&Source>, overrides: &Overrides)
     })();
     let faults = layers.faults;
     let config = config.filter(|_| !faults.iter().any(Fault::is_error));
-    Loaded { config, uses, faults }
+    Loaded { config, uses, directories: directory_uses, data, faults }
 }
 
 /// A relative path of the file, or of a default, starts at the project; any other at the working directory.

@@ -132,11 +132,12 @@ section! {
 }
 
 section! {
-    /// A directory whose `*.ndjson` and `*.json` files are read. Not built yet: declaring one is an error.
+    /// A directory whose `*.ndjson` and `*.json` files are read, each content once, when they have not changed for 2 s.
     Directory = "directory.NAME" {
-        /// The directory. A relative path starts at the project directory.
+        /// The directory; it must exist, outside the data directory, and no other section may name it. A relative path in
+        /// `headwater.toml` starts at the project directory; from `--set` or the environment, at the working directory.
         path: PathBuf,
-        /// The stream its events go to.
+        /// The stream its events go to. A declared schema must have this name.
         stream: StreamName,
     }
 }

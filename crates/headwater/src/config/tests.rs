@@ -78,6 +78,8 @@ fn a_full_file_is_read() {
         key_file = "secret.key"
     "#;
     let config = checked(text, &Overrides::default());
+    let drop = &config.directories["drop"];
+    assert_eq!((drop.path.as_path(), drop.stream.as_str()), (Path::new("proj/in"), "sensor.reading"));
     assert_eq!(config.data, Path::new("/var/lib/headwater"));
     assert_eq!(config.ack, Ack::Os);
     let tcp = &config.tcp["telemetry"];

@@ -9,6 +9,7 @@ mod client;
 mod closed;
 mod cloudevents;
 mod crashes;
+mod directories;
 mod fake;
 mod full_disk;
 mod idempotency;

@@ -4,7 +4,6 @@
 
 mod body;
 mod cloudevents;
-mod framing;
 mod problem;
 
 use std::{sync::Arc, time::Duration};
@@ -21,7 +20,7 @@ use hw_event::{Ack, Principal};
 use serde::Serialize;
 
 use self::problem::Problem;
-use crate::{Framing, Gate, Identity, ProducerSequence, Receipt, Refusal, Submission};
+use crate::{Framing, Gate, Identity, ProducerSequence, Receipt, Refusal, Submission, doors::framing};
 
 pub const DOOR: &str = "http";
 /// Of `Idempotency-Key`, `Producer-Id` and `X-Request-Id`, in bytes.

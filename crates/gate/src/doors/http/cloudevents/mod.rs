@@ -12,8 +12,8 @@ use http::{HeaderMap, StatusCode};
 use hw_event::RejectCode;
 
 use self::envelope::{Broken, Data, Envelope};
-use super::{body::Held, framing, problem::Problem};
-use crate::{Attributes, EnvelopeFault, Framed, Gate, Refusal};
+use super::{body::Held, problem::Problem};
+use crate::{Attributes, EnvelopeFault, Framed, Gate, Refusal, doors::framing};
 
 const HINT: &str = "CloudEvents 1.0 ask for specversion \"1.0\" and for id, source and type, all of them text that is \
                     not empty; nothing of the request was stored";
