@@ -397,7 +397,7 @@ fn no_schema(index: usize) -> Rejected {
         index: u32::try_from(index).unwrap_or(u32::MAX),
         code: RejectCode::NoSchema,
         path: String::new(),
-        message: "the stream has no schema".into(),
+        message: "the stream has no schema: write schemas/STREAM.json, or correct the name".into(),
         byte_offset: 0,
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and nothing else.
 //! Always: a command is listed here only once it works. Parses; does nothing.
 
+mod generate;
 #[cfg(test)]
 mod reference;
 
@@ -8,6 +9,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hw_event::StreamName;
+
+pub use generate::{Gen, Test, TestFormat};
 
 use crate::config;
 
@@ -42,7 +45,7 @@ pub enum Command {
     /// Send events from a file or from standard input
     ///
     /// NDJSON (one event a line) or JSON (an array, or values one after another); a file named *.json is read
-    /// as JSON, everything else as NDJSON. Events travel in bounded batches, each with an idempotency key, and
+    /// as JSON, everything else as NDJSON; *.gz is unpacked. Events travel in bounded batches, each with an idempotency key, and
     /// a batch is tried again when the server is away or busy. Exits with 1 if an event was rejected.
     Send(Send),
     /// Ask a question in SQL
@@ -51,6 +54,18 @@ pub enum Command {
     ///
     /// Follows the stream until interrupted, unless --limit or --no-follow says otherwise.
     Tail(Tail),
+    /// Make events from a stream's schema, good ones and bad ones, and send them
+    ///
+    /// The bad ones take turns through every code that the schema can give; what the server says of each event is
+    /// compared with what was intended, and a difference is exit code 1. The schema is the server's, or that of --schema
+    /// or --project; --stdout and --output write NDJSON and need no server then.
+    Gen(Gen),
+    /// Judge files of events by a schema, without a server
+    ///
+    /// Prints how many events of each file are good and bad, the codes, and the first faults with their places. Exits
+    /// with 1 if the number of bad events is not the expected one, with 2 if the schema has a fault. A file named *.json
+    /// is read as JSON (an array, or values one after another), everything else as NDJSON.
+    Test(Test),
     /// Replay a recording at the pace of its time column
     ///
     /// Reads NDJSON. Each line is sent as an event (--stream), or each numeric column of --sensors becomes a
@@ -322,6 +337,9 @@ pub struct RejectsList {
     /// Only of this stream
     #[arg(long, value_name = "STREAM")]
     pub stream: Option<String>,
+    /// Only those received at or after this time, RFC 3339, or this long ago, for example 2h
+    #[arg(long, value_name = "TIME|DURATION", value_parser = since)]
+    pub since: Option<Since>,
     /// Count them by their code and path instead
     #[arg(long, value_enum)]
     pub by: Option<By>,
@@ -360,6 +378,21 @@ pub struct RejectsShow {
     pub server: ServerArgs,
 }
 
+/// A moment, or how long ago it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    At(jiff::Timestamp),
+    Ago(Duration),
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(moment) = text.parse() {
+        return Ok(Since::At(moment));
+    }
+    let ago = config::parse_duration(text).map(Since::Ago);
+    ago.map_err(|_| "expected a time such as 2026-11-21T20:00:00Z or a duration such as 2h".to_owned())
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     config::parse_duration(text)
 }
@@ -394,6 +427,15 @@ mod tests {
     #[test]
     fn the_declarations_are_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn since_is_a_time_or_a_duration() {
+        assert_eq!(since("2h"), Ok(Since::Ago(Duration::from_secs(7200))));
+        assert!(matches!(since("2026-11-21T20:00:00+01:00"), Ok(Since::At(_))));
+        for bad in ["", "yesterday", "2026-11-21", "-2h"] {
+            assert!(since(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! One thing that is wrong with a project, where it stands, and what to do about it.
-//! Always: a fault that has a place in a file is shown with that line. Collects nothing, decides nothing.
+//! Always: a fault that has a place in a file is shown with that line; nothing that is shown steers a terminal.
+//! Collects nothing, decides nothing.
+
+mod snippet;
 
 use std::{fmt, ops::Range, path::Path, sync::Arc};
 
 use serde_json::json;
 
-/// A line longer than this is shown cut: a fault in a minified schema must not fill the screen.
-const SNIPPET_CHARS_MAX: usize = 120;
+pub use snippet::{Snippet, harmless};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -95,13 +97,15 @@ fn floor_char_boundary(text: &str, at: usize) -> usize {
 pub struct Fault {
     pub severity: Severity,
     pub place: Place,
+    /// The JSON pointer of the part of a schema that is wrong.
+    pub pointer: Option<String>,
     pub message: String,
     pub hint: Option<String>,
 }
 
 impl Fault {
     pub fn error(place: Place, message: impl Into<String>) -> Fault {
-        Fault { severity: Severity::Error, place, message: message.into(), hint: None }
+        Fault { severity: Severity::Error, place, pointer: None, message: message.into(), hint: None }
     }
 
     pub fn warning(place: Place, message: impl Into<String>) -> Fault {
@@ -111,6 +115,12 @@ impl Fault {
     pub fn hint(mut self, hint: impl Into<String>) -> Fault {
         let hint = hint.into();
         self.hint = (!hint.is_empty()).then_some(hint);
+        self
+    }
+
+    pub fn pointer(mut self, pointer: impl Into<String>) -> Fault {
+        let pointer = pointer.into();
+        self.pointer = (!pointer.is_empty()).then_some(pointer);
         self
     }
 
@@ -129,6 +139,7 @@ impl Fault {
             "file": file,
             "line": line,
             "column": column,
+            "pointer": self.pointer,
             "message": self.message,
             "hint": self.hint,
         })
@@ -141,37 +152,30 @@ pub fn sort(faults: &mut [Fault]) {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}", self.severity.as_str(), self.message)?;
+        let at = self.pointer.as_ref().map(|pointer| format!(" (at {})", harmless(pointer)));
+        let (severity, at) = (self.severity.as_str(), at.unwrap_or_default());
+        writeln!(f, "{severity}: {}{at}", harmless(&self.message))?;
         let mut margin = String::new();
         match &self.place {
             Place::Text { source, line, column, width } => {
                 margin = " ".repeat(line.to_string().len());
-                writeln!(f, "{margin} --> {}:{line}:{column}", source.path)?;
+                writeln!(f, "{margin} --> {}:{line}:{column}", harmless(&source.path))?;
                 if let Some(text) = source.text.lines().nth(line - 1) {
-                    let (shown, column) = window(text, *column);
+                    let Snippet { shown, before, marked } = Snippet::of(text, *column, *width);
                     writeln!(f, "{margin} |")?;
                     writeln!(f, "{line} | {shown}")?;
-                    let room = shown.chars().count().saturating_sub(column - 1).max(1);
-                    let marks = "^".repeat((*width).clamp(1, room));
-                    writeln!(f, "{margin} | {}{marks}", " ".repeat(column - 1))?;
+                    writeln!(f, "{margin} | {}{}", " ".repeat(before), "^".repeat(marked))?;
                 }
             }
-            Place::Path(path) => writeln!(f, " --> {path}")?,
-            Place::Environment(name) => writeln!(f, " --> environment variable {name}")?,
-            Place::Argument(argument) => writeln!(f, " --> argument {argument}")?,
+            Place::Path(path) => writeln!(f, " --> {}", harmless(path))?,
+            Place::Environment(name) => writeln!(f, " --> environment variable {}", harmless(name))?,
+            Place::Argument(argument) => writeln!(f, " --> argument {}", harmless(argument))?,
         }
         if let Some(hint) = &self.hint {
-            writeln!(f, "{margin} = hint: {hint}")?;
+            writeln!(f, "{margin} = hint: {}", harmless(hint))?;
         }
         Ok(())
     }
-}
-
-/// The part of a line that is shown, and where the column lies in it. Control characters become blanks.
-fn window(line: &str, column: usize) -> (String, usize) {
-    let skip = if column > SNIPPET_CHARS_MAX { column - SNIPPET_CHARS_MAX / 2 } else { 0 };
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    (line.chars().skip(skip).take(SNIPPET_CHARS_MAX).map(clean).collect(), column - skip)
 }
 
 #[cfg(test)]
@@ -194,6 +198,15 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_is_shown_steers_a_terminal() {
+        let text = Source::new(Path::new("a\u{1b}[2J.toml"), "\u{1b}[31mred = \u{202e}1\r\n");
+        let fault = Fault::error(Place::of_span(&text, 0..1), "bad\u{7}").pointer("/\u{9b}").hint("\u{0}");
+        let shown = fault.to_string();
+        assert!(shown.chars().all(|c| c == '\n' || !crate::output::steers_a_terminal(c)), "{shown:?}");
+        assert_eq!(fault.to_json()["pointer"], "/\u{9b}");
+    }
+
+    #[test]
     fn a_place_beyond_the_text_or_inside_a_character_is_survived() {
         let text = source("ö");
         for span in [0..2, 1..1, 1..9, 9..12] {
@@ -208,8 +221,8 @@ mod tests {
         let line = format!("{}X{}", "a".repeat(500), "b".repeat(500));
         let shown = Fault::error(Place::of_span(&source(&line), 500..501), "x").to_string();
         let lines: Vec<&str> = shown.lines().collect();
-        let at = lines[4].find('^').unwrap();
-        assert_eq!(&lines[3][at..=at], "X");
-        assert!(lines[3].len() < 140);
+        let at = lines[4].chars().position(|c| c == '^').unwrap();
+        assert_eq!(lines[3].chars().nth(at), Some('X'));
+        assert!(lines[3].chars().count() < 140);
     }
 }

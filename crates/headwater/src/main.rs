@@ -2,6 +2,7 @@
 //! Always: exit codes are those of `exit::Exit`; only this crate reads arguments and environment.
 
 mod backend;
+mod check_data;
 mod cli;
 mod client;
 mod config;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Up(arguments) => up(arguments),
         Command::Check(arguments) => check(arguments).into(),
+        Command::Test(arguments) => check_data::run(&arguments).into(),
         command => client::run(command).into(),
     }
 }

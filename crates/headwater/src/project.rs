@@ -156,11 +156,23 @@ fn read_schemas(directory: &Path, faults: &mut Vec<Fault>) -> BTreeMap<StreamNam
     schemas
 }
 
+/// Reads one schema on its own: the schema if it is without fault, and its faults and warnings.
+pub fn read_schema(path: &Path) -> (Option<Arc<Schema>>, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let schema = match read_text(path) {
+        Ok(text) => parse_schema(&Source::new(path, &text), &mut faults),
+        Err(error) => {
+            faults.push(Fault::error(place_of(path), error.to_string()).hint("name a schema file"));
+            None
+        }
+    };
+    (schema, faults)
+}
+
 fn parse_schema(source: &Source, faults: &mut Vec<Fault>) -> Option<Arc<Schema>> {
     let told = |fault: hw_schema::Fault, make: fn(Place, String) -> Fault| {
         let place = Place::of_position(source, fault.line, fault.column);
-        let at = if fault.pointer.is_empty() { String::new() } else { format!(" (at {})", fault.pointer) };
-        make(place, format!("{}{at}", fault.message)).hint(fault.hint)
+        make(place, fault.message).pointer(fault.pointer).hint(fault.hint)
     };
     match Schema::parse(&source.text) {
         Ok(checked) => {

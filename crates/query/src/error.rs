@@ -56,7 +56,8 @@ impl QueryError {
                 "names with upper-case letters or dots need double quotes; text takes single quotes"
             }
             QueryError::Plan(_) => {
-                "SHOW TABLES lists the tables, DESCRIBE <table> its columns; names are case-sensitive"
+                "SHOW TABLES lists the tables, DESCRIBE <table> its columns; names are case-sensitive, and a stream's dots \
+                 and dashes are _ in its table's name"
             }
             QueryError::Execution(_) => "TRY_CAST and NULLIF turn such values into NULL",
             QueryError::Size(_) => "make it shorter; an IN list or a join replaces long texts",

@@ -303,12 +303,12 @@ fn json_event(pass: &mut Pass<'_, '_>, columns: &mut [Column]) -> Result<(), Mis
 
 fn framing_message(code: RejectCode) -> &'static str {
     match code {
-        RejectCode::TooLarge => "the event is larger than the limit",
+        RejectCode::TooLarge => "the event is larger than limits.event",
         RejectCode::JsonSyntax => "the event was cut short or could not be told from its neighbours",
         RejectCode::JsonUnicode => "the bytes are not valid UTF-8",
         RejectCode::JsonDepth => "the document is nested too deeply",
         RejectCode::Record => "the record was cut short or is none",
-        RejectCode::NoSchema => "the stream has no schema",
+        RejectCode::NoSchema => "the stream has no schema: write schemas/STREAM.json, or correct the name",
         _ => "the door could not read the event",
     }
 }

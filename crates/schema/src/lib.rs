@@ -7,6 +7,7 @@ mod decode;
 mod document;
 mod evolve;
 mod format;
+mod generate;
 mod guard;
 mod json;
 mod marks;
@@ -18,6 +19,7 @@ mod schema;
 
 pub use decode::{Applied, DecodeLimits, Decoder, Format, KvFields, Record, Rejected, RowInfo};
 pub use format::date_time;
+pub use generate::{Generator, NotMade};
 pub use json::{JsonFault, Member, MemberValue, Members};
 pub use murmur::{murmur2, partition_of};
 pub use registry::{Registry, Stream};

@@ -14,7 +14,7 @@ pub(crate) fn ndjson(body: &[u8], events_max: usize) -> Option<Vec<Framed>> {
 
 /// A JSON array's elements, or values parted by white space. Where the array breaks off, the rest is one reject.
 /// `None`: there are more than `events_max`.
-pub(crate) fn json(body: &[u8], events_max: usize) -> Option<Vec<Framed>> {
+pub fn json(body: &[u8], events_max: usize) -> Option<Vec<Framed>> {
     whole(Layout::Json, body, events_max)
 }
 

@@ -5,3 +5,5 @@ pub mod directory;
 mod framing;
 pub mod http;
 pub mod tcp;
+
+pub use framing::json as frame_json;

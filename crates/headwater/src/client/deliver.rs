@@ -35,6 +35,9 @@ pub struct Receipt {
     pub duplicates: u64,
     #[serde(default)]
     pub errors: Vec<ReceiptError>,
+    /// Errors beyond those that a receipt holds.
+    #[serde(default)]
+    pub errors_left_out: u64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,9 +1,11 @@
 //! The commands that talk to a running server. They use its public HTTP API and TCP listeners, nothing else.
 //! Always: an error says what, where and what to do; the exit code follows from its kind.
 
-mod batch;
+pub mod batch;
 mod deliver;
-mod error;
+pub mod error;
+mod generate;
+pub mod input;
 mod play;
 mod query;
 mod rejects;
@@ -44,11 +46,12 @@ async fn dispatch(command: Command) -> Result<Exit, ClientError> {
         Command::Ls(arguments) => query::ls(arguments).await,
         Command::Sql(arguments) => query::sql(arguments).await,
         Command::Ledger(arguments) => query::ledger(arguments).await,
+        Command::Gen(arguments) => generate::run(arguments).await,
         Command::Send(arguments) => send::run(arguments).await,
         Command::Tail(arguments) => tail::run(arguments).await,
         Command::Play(arguments) => play::run(arguments).await,
         Command::Rejects(arguments) => rejects::run(arguments).await,
-        Command::Up(_) | Command::Check(_) => {
+        Command::Up(_) | Command::Check(_) | Command::Test(_) => {
             Err(ClientError::usage("this command needs no server", "it is run by the binary itself"))
         }
     }

@@ -65,7 +65,7 @@ pub async fn ledger(arguments: cli::Ledger) -> Result<Exit, ClientError> {
 }
 
 pub async fn rejects_list(arguments: cli::RejectsList) -> Result<Exit, ClientError> {
-    let filter = stream_filter(arguments.stream.as_deref());
+    let filter = rejects_filter(&arguments)?;
     let limit = arguments.limit;
     let statement = match arguments.by {
         None => format!(
@@ -74,8 +74,8 @@ pub async fn rejects_list(arguments: cli::RejectsList) -> Result<Exit, ClientErr
              LIMIT {limit}"
         ),
         Some(cli::By::Code) => format!(
-            "SELECT stream, code, path, count(*) AS rejected, max(received_at) AS last_at \
-             FROM rejects {filter} GROUP BY stream, code, path ORDER BY rejected DESC, stream, code, path \
+            "SELECT stream, code, path, count(*) AS rejected, min(received_at) AS first_at, \
+             max(received_at) AS last_at FROM rejects {filter} GROUP BY stream, code, path ORDER BY rejected DESC, stream, code, path \
              LIMIT {limit}"
         ),
     };
@@ -84,6 +84,27 @@ pub async fn rejects_list(arguments: cli::RejectsList) -> Result<Exit, ClientErr
 
 fn stream_filter(stream: Option<&str>) -> String {
     stream.map_or_else(String::new, |stream| format!("WHERE stream = {}", literal(stream)))
+}
+
+fn rejects_filter(arguments: &cli::RejectsList) -> Result<String, ClientError> {
+    let mut filters = Vec::new();
+    if let Some(stream) = &arguments.stream {
+        filters.push(format!("stream = {}", literal(stream)));
+    }
+    let since = match arguments.since {
+        None => None,
+        Some(cli::Since::At(moment)) => Some(moment),
+        Some(cli::Since::Ago(ago)) => Some(
+            jiff::Timestamp::now()
+                .checked_sub(ago)
+                .map_err(|_| ClientError::usage("--since is before all time", "for example --since 2h"))?,
+        ),
+    };
+    if let Some(since) = since {
+        filters.push(format!("received_at >= TIMESTAMP {}", literal(&format!("{since:.6}"))));
+    }
+    let filter = filters.join(" AND ");
+    Ok(if filter.is_empty() { filter } else { format!("WHERE {filter}") })
 }
 
 /// Text as an SQL literal.

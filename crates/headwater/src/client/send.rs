@@ -2,8 +2,7 @@
 //! Always: memory is bounded whatever the input; the counts printed are those of the server's receipts.
 
 use std::{
-    fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     path::Path,
     time::Duration,
 };
@@ -16,6 +15,7 @@ use super::{
     batch::{Batch, CutError, JsonBatches, NdjsonBatches},
     deliver::{Delivery, Options, Receipt},
     error::ClientError,
+    input::{self, Opened},
     server::Server,
 };
 use crate::{
@@ -36,10 +36,7 @@ pub async fn run(arguments: cli::Send) -> Result<Exit, ClientError> {
     let server = Server::find(&arguments.server)?;
     let source = Source::open(&arguments.file)?;
     let progress = progress(source.bytes);
-    let input = arguments.input.unwrap_or_else(|| {
-        let is_json = arguments.file.extension().is_some_and(|extension| extension == "json");
-        if is_json { Input::Json } else { Input::Ndjson }
-    });
+    let input = arguments.input.unwrap_or_else(|| input::written_as(&arguments.file));
     let options = Options {
         stream: arguments.stream.as_str(),
         ack: arguments.ack.as_deref(),
@@ -66,7 +63,7 @@ pub async fn run(arguments: cli::Send) -> Result<Exit, ClientError> {
 
 struct Source {
     chunks: mpsc::Receiver<io::Result<Vec<u8>>>,
-    /// Of a file.
+    /// Of a file that is not packed.
     bytes: Option<u64>,
     is_stdin: bool,
     name: String,
@@ -75,23 +72,7 @@ struct Source {
 impl Source {
     /// Reads in a thread of its own: files and standard input block.
     fn open(path: &Path) -> Result<Source, ClientError> {
-        let is_stdin = path.as_os_str() == "-";
-        let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
-        let (mut reader, bytes): (Box<dyn Read + Send>, Option<u64>) = if is_stdin {
-            (Box::new(io::stdin()), None)
-        } else {
-            let open = || {
-                let file = File::open(path)?;
-                let metadata = file.metadata()?;
-                io::Result::Ok((file, metadata))
-            };
-            let (file, metadata) =
-                open().map_err(|error| ClientError::usage(format!("cannot read {name}: {error}"), ""))?;
-            if metadata.is_dir() {
-                return Err(ClientError::usage(format!("{name} is a directory"), "name one file at a time"));
-            }
-            (Box::new(file), metadata.is_file().then_some(metadata.len()))
-        };
+        let Opened { mut reader, bytes, is_stdin, name, .. } = input::open(path)?;
         let (tx, chunks) = mpsc::channel(CHUNKS_AHEAD);
         std::thread::spawn(move || {
             loop {

@@ -48,7 +48,8 @@ impl<'s> Layers<'s> {
         let (table, errors) = DeTable::parse_recoverable(&source.text);
         for error in &errors {
             let place = Place::of_span(source, error.span().unwrap_or(0..0));
-            self.faults.push(Fault::error(place, format!("not TOML: {}", error.message())));
+            self.faults.push(Fault::error(place, format!("not TOML: {}", error.message()))
+                .hint("a section is [NAME], a setting NAME = VALUE on a line of its own; texts stand in double quotes"));
         }
         // What a broken document still holds is not looked at: its keys may be in the wrong section.
         if errors.is_empty() {

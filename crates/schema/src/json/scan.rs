@@ -164,7 +164,12 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub fn key(&mut self) -> Result<Text<'a>, JsonFault> {
         if self.peek() != Some(b'"') {
-            return Err(self.unexpected("expected a key in double quotes"));
+            return Err(self.unexpected(match self.peek() {
+                // An empty object has been passed before: here stood a comma.
+                Some(b'}') => "expected a key: no comma stands before }",
+                None => "the document ends inside of an object",
+                Some(_) => "expected a key in double quotes",
+            }));
         }
         self.string()
     }
@@ -438,6 +443,7 @@ impl<'a> Scanner<'a> {
     /// What stands at the next byte is not what must.
     pub fn unexpected(&self, message: &'static str) -> JsonFault {
         match self.peek() {
+            Some(b'/') => self.fault(RejectCode::JsonSyntax, self.at, "JSON has no comments"),
             Some(0x80..) => match self.beyond_ascii(self.at) {
                 Ok(_) => self.fault(RejectCode::JsonSyntax, self.at, message),
                 Err(fault) => fault,

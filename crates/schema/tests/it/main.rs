@@ -1,9 +1,11 @@
 //! What this crate promises at its edge, against the public suites, an oracle and random damage.
 
 mod canaries;
+mod generator;
 mod json_suite;
 mod neighbours;
 mod oracle;
+mod random_schema;
 mod rows;
 mod schema_suite;
 
