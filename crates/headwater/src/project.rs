@@ -11,10 +11,10 @@ use std::{
 };
 
 use hw_event::{SYSTEM_NAMES, StreamName};
-use hw_schema::Schema;
+use hw_schema::{Schema, nearest};
 
 use crate::{
-    config::{self, CheckedConfig, Overrides, nearest},
+    config::{self, CheckedConfig, Overrides},
     fault::{self, Fault, Place, Source},
 };
 

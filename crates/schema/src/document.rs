@@ -4,6 +4,7 @@
 //! and what no compiled rule says is left to a guard. Does not judge a change of schema (`evolve`).
 
 mod field;
+mod keyword;
 mod object;
 mod pattern;
 mod reference;
@@ -19,6 +20,7 @@ use std::{
     sync::Arc,
 };
 
+use hw_event::RejectCode;
 use jsonschema::Draft;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -30,7 +32,7 @@ use self::{
 use crate::{
     columns,
     guard::{self, Checks, Guard},
-    json::write_canonical,
+    json::{JsonFault, write_canonical},
     schema::{Checked, Extra, Fault, Mode, Schema},
 };
 
@@ -61,7 +63,8 @@ pub(crate) fn parse(document: &str) -> Result<Checked, Vec<Fault>> {
     let tree = match Node::parse(document) {
         Ok(tree) => tree,
         Err(fault) => {
-            reader.error("", fault.at, format!("the document is not JSON: {}", fault.message), "correct it");
+            let (message, hint) = json_fault(document, fault);
+            reader.error("", fault.at, message, hint);
             return Err(reader.into_faults());
         }
     };
@@ -242,6 +245,31 @@ pub(crate) fn place(document: &str, pointer: &str) -> (u32, u32) {
     let at = Node::parse(document).ok().and_then(|tree| tree.at_pointer(pointer).map(|node| node.at));
     let (_, fault) = Reader::new(document).fault(pointer, at.unwrap_or(0), String::new(), "");
     (fault.line, fault.column)
+}
+
+/// What is wrong with a text that is no document, and what to do.
+fn json_fault(document: &str, fault: JsonFault) -> (String, &'static str) {
+    let found = document.as_bytes().get(fault.at);
+    match fault.message {
+        _ if document.trim().is_empty() => {
+            ("the file is empty".to_owned(), "write {\"type\": \"object\", \"properties\": {…}}")
+        }
+        _ if fault.code == RejectCode::JsonRepeatedKey => (
+            "the document names a key twice in one object".to_owned(),
+            "take one of the two away, or rename it",
+        ),
+        message => {
+            let hint = match (message, found) {
+                _ if message.contains("comments") => "delete the comment, or put it into \"description\"",
+                _ if message.contains("no comma stands before") => "delete the comma",
+                (_, Some(b'\'')) => "write double quotes",
+                (_, Some(b'/' | b'#')) => "JSON has no comments: delete it, or put it into \"description\"",
+                (_, None) => "the file ends too early: look for a bracket that is not closed",
+                _ => "look at what stands just before: a comma, a quote or a bracket is missing or too many",
+            };
+            (format!("the document is not JSON: {message}"), hint)
+        }
+    }
 }
 
 /// Every name that some part of the document gives to a property.

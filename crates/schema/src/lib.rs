@@ -12,6 +12,7 @@ mod guard;
 mod json;
 mod marks;
 mod murmur;
+mod nearest;
 mod registry;
 pub mod rows;
 mod rules;
@@ -22,6 +23,7 @@ pub use format::date_time;
 pub use generate::{Generator, NotMade};
 pub use json::{JsonFault, Member, MemberValue, Members};
 pub use murmur::{murmur2, partition_of};
+pub use nearest::nearest;
 pub use registry::{Registry, Stream};
 pub use schema::{
     Array, Checked, Decimal, Extra, Fault, Field, Kind, Map, Mode, Object, PRIVACY_METADATA, Privacy, Schema,

@@ -93,7 +93,7 @@ fn schema_of_project(directory: &Path, stream: &str) -> Result<(Arc<Schema>, Dec
         Some(declared) => Ok((Arc::clone(&declared.schema), limits)),
         None => {
             let names = project.streams.iter().map(|declared| declared.name.as_str());
-            let hint = match crate::config::nearest(stream, names) {
+            let hint = match hw_schema::nearest(stream, names) {
                 Some(near) => format!("did you mean {near}?"),
                 None => format!("write {}/schemas/{stream}.json", directory.display()),
             };

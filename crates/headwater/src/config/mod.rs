@@ -2,7 +2,6 @@
 //! Always: a `CheckedConfig` is valid as a whole, and every fault of the input is reported, not only the first.
 //! Does not know schemas: whether a listener's stream exists is the project's to check.
 
-mod nearest;
 mod read;
 #[cfg(test)]
 mod reference;
@@ -17,7 +16,6 @@ use std::{
 
 use hw_event::Ack;
 
-pub use nearest::nearest;
 pub use settings::{Directory, General, Http, Journal, Lake, Limits, Log, Privacy, Rejects, Sql, Tcp};
 pub use value::{ByteSize, LogFormat, TcpFormat};
 

@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hw_schema::nearest;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    nearest::nearest,
     settings::{self, ANY_NAME, SECTIONS, Setting},
     value::{Unfit, Value},
 };

@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 
 use crate::server::{Server, project};
 
-const SCHEMA: &str = r#"{
+const SCHEMA: &str = r##"{
   "type": "object",
   "properties": {
     "id": {"type": "integer"},
@@ -19,10 +19,16 @@ const SCHEMA: &str = r#"{
       "name": {"type": "string", "x-privacy": "hash"},
       "notes": {"type": "array", "items": {"type": "string", "x-privacy": "hash"}}
     }},
-    "tags": {"type": "object", "additionalProperties": {"type": "string", "x-privacy": "hash"}}
+    "tags": {"type": "object", "additionalProperties": {"type": "string", "x-privacy": "hash"}},
+    "contact": {"oneOf": [{"type": "string", "x-privacy": "hash"}, {"$ref": "#/$defs/card"}]}
   },
-  "required": ["id"]
-}"#;
+  "required": ["id"],
+  "$defs": {"card": {"type": "object", "required": ["name"], "properties": {
+    "name": {"type": "string", "x-privacy": "hash"},
+    "phone": {"type": "string", "x-privacy": "drop"},
+    "of": {"type": "array", "items": {"$ref": "#/$defs/card"}}
+  }}}
+}"##;
 
 /// Letters and digits that stand nowhere else.
 fn canary(n: usize) -> String {
@@ -32,7 +38,7 @@ fn canary(n: usize) -> String {
 /// Good and bad events; in each kind the canaries stand where they would hurt.
 fn event(n: usize) -> String {
     let value = canary(n);
-    match n % 10 {
+    match n % 13 {
         0 => format!(r#"{{"id":{n},"email":"{value}@x"}}"#),
         1 => format!(r#"{{"id":{n},"card":"{value}"}}"#),
         2 => format!(r#"{{"id":{n},"person":{{"name":"{value}","notes":["{value}"]}}}}"#),
@@ -43,7 +49,13 @@ fn event(n: usize) -> String {
         6 => format!(r#"{{"email":"{value}@x","card":7,"id":{n}}}"#),
         7 => format!(r#"{{"email":"{value}@x","id":{n}"#),
         8 => format!(r#"{{"id":{n},"unknown-{value}":"{value}"}}"#),
-        _ => format!(r#"{{"id":{n},"card":"{value}{}"}}"#, "x".repeat(60)),
+        9 => format!(r#"{{"id":{n},"card":"{value}{}"}}"#, "x".repeat(60)),
+        // In JSON text: in either branch, deeper, under a name that nobody described; and where no branch takes it.
+        10 => format!(r#"{{"id":{n},"contact":"{value}"}}"#),
+        11 => format!(
+            r#"{{"id":{n},"contact":{{"name":"{value}","phone":"{value}","x":"{value}","of":[{{"name":"{value}","phone":"{value}"}}]}}}}"#
+        ),
+        _ => format!(r#"{{"id":{n},"contact":{{"{value}":["{value}"],"of":[{{"phone":"{value}"}}]}}}}"#),
     }
 }
 

@@ -13,6 +13,7 @@ mod directories;
 mod fake;
 mod full_disk;
 mod generate;
+mod hostile;
 mod idempotency;
 mod million;
 mod mistakes;

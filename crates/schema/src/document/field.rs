@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     FIELDS_MAX, LEVELS_MAX, Reader, join,
+    keyword::type_hint,
     reference::Target,
     residual::{Beside, Survey, combined, has_fields},
     tree::{Node, Value},
@@ -127,10 +128,21 @@ impl<'d> Reader<'d> {
         // Said of the whole value, which then is a single one.
         let privacy = marks.parts.first_mut().and_then(|part| part.privacy.take());
         let marks = marks.any().then(|| Box::new(marks));
+        let remarks = || node.members().iter().all(|member| word(&member.name) == Some(Word::Annotation));
         let anything = match &node.value {
             Value::Boolean(allowed) => *allowed,
-            _ => node.members().iter().all(|member| word(&member.name) == Some(Word::Annotation)),
+            _ => remarks(),
         };
+        if anything && !node.members().is_empty() {
+            let message =
+                "the field has no type, so that any value passes and is kept as JSON text".to_owned();
+            self.warn(
+                pointer,
+                node.at,
+                message,
+                "add \"type\": string, integer, number, boolean, object or array",
+            );
+        }
         Some(Field {
             name: name.to_owned(),
             column: (privacy != Some(Privacy::Drop)).then_some(0),
@@ -312,9 +324,9 @@ impl<'d> Reader<'d> {
                 name => {
                     let message = match name {
                         Some(name) => format!("there is no type {:?}", short(name)),
-                        None => "there is no such type".to_owned(),
+                        None => "a type is a text".to_owned(),
                     };
-                    self.error(&pointer, found.at, message, type_hint(name));
+                    self.error(&pointer, found.at, message, &type_hint(name.unwrap_or_default()));
                     return None;
                 }
             }
@@ -328,41 +340,6 @@ impl<'d> Reader<'d> {
             [name] => Some(Type { name, nullable }),
             _ => None,
         })
-    }
-
-    /// Judges each keyword by its name; `type_name` is empty where it is not known.
-    pub(super) fn keywords(&mut self, node: &Node, pointer: &str, type_name: &str, at_root: bool) {
-        for member in node.members() {
-            let (name, at) = (member.name.as_str(), member.at);
-            let pointer = join(pointer, name);
-            match word(name) {
-                Some(Word::Annotation) => {}
-                Some(Word::NotBuilt) => self.not_built(&pointer, at, format_args!("the keyword {name:?}")),
-                Some(Word::Root) if at_root => {}
-                Some(Word::Root) => {
-                    let message = format!("{name:?} says something about the stream");
-                    self.error(&pointer, at, message, "move it to the root of the document");
-                }
-                Some(Word::Rule(types) | Word::Residual(types)) => {
-                    if !types.is_empty() && !type_name.is_empty() && !types.contains(&type_name) {
-                        let message = format!("{name:?} has no effect on the type {type_name}");
-                        if name.starts_with("x-") {
-                            self.error(&pointer, at, message, "take it away");
-                        } else {
-                            self.warn(&pointer, at, message, "take it away");
-                        }
-                    }
-                }
-                None if name.starts_with("x-") => {
-                    let message = format!("there is no keyword {:?}", short(name));
-                    self.error(&pointer, at, message, "see the reference of schemas for the x- keywords");
-                }
-                None => {
-                    let message = format!("the keyword {:?} is not known and has no effect", short(name));
-                    self.warn(&pointer, at, message, "take it away, or correct its name");
-                }
-            }
-        }
     }
 
     fn privacy(
@@ -415,26 +392,6 @@ impl<'d> Reader<'d> {
         }
         self.protected = true;
         Some(privacy)
-    }
-}
-
-/// What somebody may have meant who wrote a type that there is not.
-fn type_hint(name: Option<&str>) -> &'static str {
-    match name.map(str::to_ascii_lowercase).as_deref() {
-        Some("int" | "int32" | "int64" | "long" | "bigint" | "short" | "uint" | "uint64") => {
-            "write \"integer\""
-        }
-        Some("float" | "double" | "decimal" | "numeric" | "real") => "write \"number\"",
-        Some("bool") => "write \"boolean\"",
-        Some("str" | "text" | "varchar" | "char" | "uuid") => "write \"string\"",
-        Some("date" | "datetime" | "timestamp" | "time") => {
-            "write \"string\" with \"format\": \"date-time\", \"date\" or \"time\""
-        }
-        Some("list" | "tuple" | "set") => "write \"array\" with \"items\"",
-        Some("map" | "dict" | "struct" | "record") => {
-            "write \"object\" with \"properties\" or \"additionalProperties\""
-        }
-        _ => "the types are string, integer, number, boolean, object, array and null",
     }
 }
 

@@ -7,9 +7,7 @@ use std::collections::HashMap;
 use sha2::{Digest, Sha256};
 
 use super::{
-    FIELDS_MAX, Reader,
-    field::short,
-    join, pattern,
+    FIELDS_MAX, Reader, join, pattern,
     reference::Target,
     tree::{Node, Value},
     unfold::unfolded,
@@ -149,7 +147,7 @@ impl<'d> Reader<'d> {
         for member in &members {
             let (name, value) = (member.name.as_str(), &member.value);
             let pointer = join(pointer, name);
-            self.residual_keyword(name, &pointer, member.at);
+            self.residual_keyword(member, &pointer);
             if is_remark(name) {
                 continue;
             }
@@ -247,25 +245,6 @@ impl<'d> Reader<'d> {
                 self.error(pointer, value.at, message, "give the field one type, or take it away");
             }
             _ => canonical(value, &mut walk.meaning),
-        }
-    }
-
-    fn residual_keyword(&mut self, name: &str, pointer: &str, at: usize) {
-        match word(name) {
-            Some(Word::Root) => {
-                let message = format!("{name:?} says something about the stream");
-                self.error(pointer, at, message, "move it to the root of the document");
-            }
-            Some(Word::NotBuilt) => self.not_built(pointer, at, format_args!("the keyword {name:?}")),
-            Some(_) => {}
-            None if name.starts_with("x-") => {
-                let message = format!("there is no keyword {:?}", short(name));
-                self.error(pointer, at, message, "see the reference of schemas for the x- keywords");
-            }
-            None => {
-                let message = format!("the keyword {:?} is not known and has no effect", short(name));
-                self.warn(pointer, at, message, "take it away, or correct its name");
-            }
         }
     }
 

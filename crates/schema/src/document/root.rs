@@ -6,6 +6,7 @@ use super::{
     KEY_FIELDS_MAX, PARTITIONS_MAX, Reader, Settings,
     field::{Place, short},
     join,
+    keyword::did_you_mean,
     reference::Target,
     residual::{Beside, combined},
     tree::{Node, Value},
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     guard::Guard,
-    schema::{Extra, Kind, Mode, Object, Privacy},
+    schema::{Extra, Field, Kind, Mode, Object, Privacy},
 };
 
 impl<'d> Reader<'d> {
@@ -141,20 +142,28 @@ impl<'d> Reader<'d> {
             let name = item.text().unwrap_or_default();
             let Some(field) = root.fields.iter_mut().find(|field| field.name == name) else {
                 let message = format!("x-key names {:?}, which is no property of the root", short(name));
-                self.error(&pointer, item.at, message, "name a property");
+                let hint = did_you_mean(name, root.fields.iter().map(Field::name));
+                self.error(&pointer, item.at, message, hint.as_deref().unwrap_or("name a property"));
                 continue;
             };
-            let reason = match () {
-                () if field.key_slot.is_some() => "x-key names a field twice",
-                () if !field.kind.is_scalar() => "a key's fields are single values",
-                () if !field.required || field.nullable => "a key's fields are in every event",
+            let (reason, hint) = match () {
+                () if field.key_slot.is_some() => ("x-key names {} twice", "name it once"),
+                () if !field.kind.is_scalar() => {
+                    ("x-key names {}, which is no single value", "name a text, a number or a boolean")
+                }
+                () if !field.required => {
+                    ("x-key names {}, which need not be in every event", "add it to \"required\"")
+                }
+                () if field.nullable => {
+                    ("x-key names {}, which may be null", "take \"null\" out of its type")
+                }
                 () => {
                     field.key_slot = Some(slot);
                     key.push(name.to_owned());
                     continue;
                 }
             };
-            self.error(&pointer, item.at, reason, "make it a required scalar without null, named once");
+            self.error(&pointer, item.at, reason.replace("{}", &format!("{:?}", short(name))), hint);
         }
         key
     }
@@ -164,7 +173,8 @@ impl<'d> Reader<'d> {
         let name = found.text().unwrap_or_default();
         let Some(field) = root.fields.iter_mut().find(|field| field.name == name) else {
             let message = format!("x-event-time names {:?}, which is no property of the root", short(name));
-            self.error("/x-event-time", found.at, message, "name a property");
+            let hint = did_you_mean(name, root.fields.iter().map(Field::name));
+            self.error("/x-event-time", found.at, message, hint.as_deref().unwrap_or("name a property"));
             return None;
         };
         if !matches!(field.kind, Kind::DateTime(_) | Kind::Time(_)) {

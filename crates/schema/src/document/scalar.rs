@@ -3,7 +3,9 @@
 use super::{
     ENUM_VALUES_MAX, Reader,
     field::{Type, short},
-    join, pattern,
+    join,
+    keyword::did_you_mean,
+    pattern,
     tree::{Node, Value},
 };
 use crate::{
@@ -145,8 +147,10 @@ impl Reader<'_> {
             _ => {
                 let message =
                     format!("the format {:?} is not one that we can assert for this type", short(name));
-                let hint = "see the reference of schemas for the formats; correct the name, or take it away";
-                self.error(pointer, at, message, hint);
+                let known =
+                    ["date-time", "date"].into_iter().chain(TextFormat::ALL.iter().map(|(known, _)| *known));
+                let all = "see the reference of schemas for the formats; correct the name, or take it away";
+                self.error(pointer, at, message, did_you_mean(name, known).as_deref().unwrap_or(all));
             }
         }
     }

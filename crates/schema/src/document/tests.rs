@@ -59,8 +59,8 @@ fn every_fault_is_told_at_once_and_has_its_place() {
 
 #[test]
 fn what_is_no_document_is_refused() {
-    check("", &["1:1 : the document is not JSON: expected a value"]);
-    check("{\n \"a\": 1,\n \"a\": 2}", &["3:2 : the document is not JSON: an object names this key twice"]);
+    check("", &["1:1 : the file is empty"]);
+    check("{\n \"a\": 1,\n \"a\": 2}", &["3:2 : the document names a key twice in one object"]);
     check("[]", &["1:1 /type: an event is an object"]);
     check("true", &["1:1 /type: an event is an object"]);
     check(r#"{"type":"array"}"#, &["1:9 /type: an event is an object"]);
@@ -243,10 +243,10 @@ fn the_stream_s_keywords_are_checked_against_its_fields() {
         (r#""x-key":"k""#, "x-key is a list of 1 to 16 names"),
         (r#""x-key":[]"#, "x-key is a list of 1 to 16 names"),
         (r#""x-key":["zz"]"#, "x-key names \"zz\", which is no property of the root"),
-        (r#""x-key":["k","k"]"#, "x-key names a field twice"),
-        (r#""x-key":["l"]"#, "a key's fields are single values"),
-        (r#""x-key":["o"]"#, "a key's fields are in every event"),
-        (r#""x-key":["n"]"#, "a key's fields are in every event"),
+        (r#""x-key":["k","k"]"#, "x-key names \"k\" twice"),
+        (r#""x-key":["l"]"#, "x-key names \"l\", which is no single value"),
+        (r#""x-key":["o"]"#, "x-key names \"o\", which need not be in every event"),
+        (r#""x-key":["n"]"#, "x-key names \"n\", which may be null"),
         (r#""x-partitions":1.5"#, "x-partitions is an integer from 1 to 10000"),
         (r#""x-partitions":10001"#, "x-partitions is an integer from 1 to 10000"),
         (r#""x-event-time":"k""#, "the event's time is no time"),

@@ -32,6 +32,82 @@ const STRING: &[&str] = &["string"];
 const ARRAY: &[&str] = &["array"];
 const OBJECT: &[&str] = &["object"];
 
+/// The names that `word` knows.
+pub(super) const WORDS: &[&str] = &[
+    "$anchor",
+    "$comment",
+    "$defs",
+    "$dynamicAnchor",
+    "$dynamicRef",
+    "$id",
+    "$ref",
+    "$schema",
+    "$vocabulary",
+    "additionalItems",
+    "additionalProperties",
+    "allOf",
+    "anyOf",
+    "const",
+    "contains",
+    "contentEncoding",
+    "contentMediaType",
+    "contentSchema",
+    "default",
+    "definitions",
+    "dependencies",
+    "dependentRequired",
+    "dependentSchemas",
+    "deprecated",
+    "description",
+    "else",
+    "enum",
+    "examples",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "format",
+    "if",
+    "items",
+    "maxContains",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minContains",
+    "minItems",
+    "minLength",
+    "minProperties",
+    "minimum",
+    "multipleOf",
+    "not",
+    "oneOf",
+    "pattern",
+    "patternProperties",
+    "prefixItems",
+    "properties",
+    "propertyNames",
+    "readOnly",
+    "required",
+    "then",
+    "title",
+    "type",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "uniqueItems",
+    "writeOnly",
+    "x-cluster",
+    "x-compatibility",
+    "x-event-time",
+    "x-extra",
+    "x-key",
+    "x-mode",
+    "x-partitions",
+    "x-precision",
+    "x-privacy",
+    "x-retention",
+    "x-scale",
+    "x-time",
+];
+
 /// `None`: a keyword that nobody told us of.
 pub(super) fn word(name: &str) -> Option<Word> {
     Some(match name {
@@ -98,4 +174,16 @@ pub(super) fn is_remark(name: &str) -> bool {
             | "contentMediaType"
             | "contentSchema"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_word_is_known() {
+        for name in WORDS {
+            assert!(word(name).is_some(), "{name}");
+        }
+    }
 }
