@@ -128,6 +128,10 @@ impl Gate {
         &self.inner.registry
     }
 
+    pub(crate) fn hash_key(&self) -> &HashKey {
+        &self.inner.parts.hash_key
+    }
+
     pub fn clock(&self) -> &dyn Clock {
         &*self.inner.parts.clock
     }
@@ -329,7 +333,7 @@ impl Inner {
             Identity::None => JudgedIdentity::None,
             Identity::Key(key) => JudgedIdentity::Key {
                 key: window::key_digest(&principal, &key),
-                body: window::body_digest(&body, attributes),
+                body: window::body_digest(&self.parts.hash_key, &body, attributes),
             },
             Identity::Producer(sequence) => JudgedIdentity::Producer(sequence),
             Identity::Positions(positions) => JudgedIdentity::Positions(positions),

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 use hw_event::{Principal, Seq, StreamId, Timestamp};
 use hw_journal::{Record, RecordKind};
+use hw_vault::HashKey;
 use sha2::{Digest, Sha256};
 
 use crate::{Attributes, OffsetRange};
@@ -48,13 +49,14 @@ pub(crate) fn key_digest(principal: &Principal, key: &str) -> KeyDigest {
     truncated(&digest)
 }
 
-/// What was sent under a key: the body, and attributes, which may have come in headers.
-pub(crate) fn body_digest(body: &[u8], attributes: Option<&Attributes>) -> BodyDigest {
+/// What was sent under a key: the body, and attributes, which may have come in headers. Keyed: a short body with one
+/// protected value could be found by trying.
+pub(crate) fn body_digest(key: &HashKey, body: &[u8], attributes: Option<&Attributes>) -> BodyDigest {
     let mut digest = Sha256::new_with_prefix(body);
     if let Some(attributes) = attributes {
         attributes.digest(&mut digest);
     }
-    truncated(&digest.finalize())
+    truncated(&key.keyed("headwater request body", &digest.finalize()))
 }
 
 fn truncated(digest: &[u8]) -> [u8; 16] {

@@ -133,6 +133,8 @@ struct Reader<'d> {
     draft: Draft,
     landmarks: Vec<Landmark<'d>>,
     checks: Arc<Checks>,
+    /// Parts that the slower path was prepared for.
+    surveyed: usize,
     /// The pointers of the guarded parts.
     guarded: BTreeSet<String>,
 }
@@ -152,6 +154,7 @@ impl<'d> Reader<'d> {
             draft: Draft::Draft202012,
             landmarks: Vec::new(),
             checks: Arc::default(),
+            surveyed: 0,
             guarded: BTreeSet::new(),
         }
     }

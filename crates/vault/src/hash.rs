@@ -59,6 +59,15 @@ impl HashKey {
         &self.id
     }
 
+    /// The keyed form of a digest that is kept for `purpose`: what it was made of cannot be found by trying.
+    pub fn keyed(&self, purpose: &str, digest: &[u8]) -> [u8; 32] {
+        let mut mac = self.keyed.clone();
+        mac.update(purpose.as_bytes());
+        mac.update(&[0]);
+        mac.update(digest);
+        mac.finalize().into_bytes().into()
+    }
+
     /// The digest of `text`, in lower-case hexadecimal.
     pub fn digest(&self, text: &[u8]) -> [u8; DIGEST_CHARS] {
         let mut mac = self.keyed.clone();

@@ -11,6 +11,7 @@ mod cloudevents;
 mod crashes;
 mod directories;
 mod fake;
+mod fleet;
 mod full_disk;
 mod generate;
 mod hostile;

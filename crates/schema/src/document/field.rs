@@ -50,12 +50,6 @@ impl<'d> Reader<'d> {
         place: Place<'_>,
     ) -> Option<Field> {
         let Place { pointer, .. } = place;
-        self.fields += 1;
-        if self.fields > FIELDS_MAX {
-            let message = format!("there are more than {FIELDS_MAX} fields");
-            self.error(pointer, node.at, message, "split the stream");
-            return None;
-        }
         if place.level > LEVELS_MAX {
             let message = format!("objects, arrays and maps are nested more than {LEVELS_MAX} deep");
             self.error(pointer, node.at, message, "flatten the event");
@@ -83,6 +77,16 @@ impl<'d> Reader<'d> {
         }
     }
 
+    fn count_field(&mut self, node: &Node, pointer: &str) -> Option<()> {
+        self.fields += 1;
+        if self.fields > FIELDS_MAX {
+            let message = format!("there are more than {FIELDS_MAX} fields");
+            self.error(pointer, node.at, message, "split the stream");
+            return None;
+        }
+        Some(())
+    }
+
     fn column_field(
         &mut self,
         node: &'d Node,
@@ -92,6 +96,7 @@ impl<'d> Reader<'d> {
         place: Place<'_>,
     ) -> Option<Field> {
         let Place { pointer, .. } = place;
+        self.count_field(node, pointer)?;
         self.keywords(node, pointer, found.name, false);
         let kind = match found.name {
             "object" => self.object_or_map(node, place)?,
@@ -124,6 +129,7 @@ impl<'d> Reader<'d> {
     /// A field whose values have no one type.
     fn json_field(&mut self, node: &'d Node, name: &str, required: bool, place: Place<'_>) -> Option<Field> {
         let Place { pointer, .. } = place;
+        self.count_field(node, pointer)?;
         let Survey { mut marks, meaning, unfolded } = self.survey(node, pointer);
         // Said of the whole value, which then is a single one.
         let privacy = marks.parts.first_mut().and_then(|part| part.privacy.take());

@@ -21,8 +21,8 @@ use crate::{
     schema::{Extra, Privacy},
 };
 
-/// Parts of one schema, all references followed.
-const PARTS_MAX: usize = 4 * FIELDS_MAX;
+/// Parts of all values that become JSON text and of all rules beside columns, references followed for each.
+const PARTS_MAX: usize = 20 * FIELDS_MAX;
 
 /// What a walk over one part and all it applies has found.
 pub(super) struct Survey {
@@ -110,9 +110,11 @@ impl<'d> Reader<'d> {
             Walk { parts: Vec::new(), known: HashMap::new(), open: Vec::new(), meaning: Sha256::new() };
         walk.part(node, pointer.to_owned());
         while let Some((node, pointer, index)) = walk.open.pop() {
-            if walk.parts.len() > PARTS_MAX {
-                let message = format!("the schema of this field has more than {PARTS_MAX} parts");
-                self.error(&pointer, node.at, message, "describe less of it");
+            self.surveyed += 1;
+            if self.surveyed > PARTS_MAX {
+                let message =
+                    format!("the rules beside columns have more than {PARTS_MAX} parts, references followed");
+                self.error("", 0, message, "describe less of the event, or split the stream");
                 break;
             }
             let part = self.part(node, &pointer, &mut walk, |name| index > 0 || at_start(name));

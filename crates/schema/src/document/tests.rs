@@ -356,6 +356,15 @@ fn a_small_document_cannot_become_enormous() {
         r##"{{"type":"object","properties":{{"v":{{"$ref":"#/$defs/d24"}}}},"$defs":{{{defs}}}}}"##
     ));
     assert!(found.iter().any(|fault| fault.contains("more than 2000 fields")), "{found:?}");
+    // Many fields that refer to one large rule: as many checks as fields, and one budget for all.
+    let branches: Vec<String> = (0..100).map(|n| format!(r#"{{"required":["k{n}"]}}"#)).collect();
+    let fields: Vec<String> = (0..1000).map(|n| format!(r##""f{n}":{{"$ref":"#/$defs/big"}}"##)).collect();
+    let found = faults(&format!(
+        r#"{{"type":"object","properties":{{{}}},"$defs":{{"big":{{"oneOf":[{}]}}}}}}"#,
+        fields.join(","),
+        branches.join(",")
+    ));
+    assert_eq!(found, ["1:1 : the rules beside columns have more than 40000 parts, references followed"]);
     let mut deep = String::from(r#"{"type":"string"}"#);
     for _ in 0..40 {
         deep = format!(r#"{{"type":"array","items":{deep}}}"#);

@@ -10,6 +10,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
+use hw_vault::HashKey;
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -72,6 +73,7 @@ pub(super) struct Opened {
     chunks: Vec<u32>,
     /// The beginning that was asked about is the text it was thought to be.
     pub begins_so: bool,
+    key: HashKey,
 }
 
 /// Opens the file and hashes it, if it is still as `seen`. `beginning`: does its text begin with these many bytes of
@@ -80,6 +82,7 @@ pub(super) fn open(
     path: &Path,
     seen: Stat,
     beginning: Option<(u64, Hash)>,
+    key: HashKey,
     stop: &CancellationToken,
 ) -> Result<Opened, Unread> {
     // Neither a link to elsewhere nor a pipe: opening a pipe would wait for its writer.
@@ -108,7 +111,7 @@ pub(super) fn open(
             Some((bytes, hash)) if at < bytes && bytes <= end => {
                 let (before, behind) = chunk.split_at((bytes - at) as usize);
                 whole.update(before);
-                begins_so = digest(whole.clone()) == hash;
+                begins_so = digest(whole.clone(), &key) == hash;
                 whole.update(behind);
             }
             _ => whole.update(chunk),
@@ -118,10 +121,15 @@ pub(super) fn open(
     if Stat::of(&file.metadata()?) != seen {
         return Err(Unread::Changing);
     }
-    Ok(Opened { file, hash: digest(whole), size: seen.size, chunks, begins_so })
+    Ok(Opened { file, hash: digest(whole, &key), size: seen.size, chunks, begins_so, key })
 }
 
 impl Opened {
+    /// The hash of a part of the text.
+    pub(super) fn digest(&self, hash: Sha256) -> Hash {
+        digest(hash, &self.key)
+    }
+
     /// Reads the chunk at `at` to the end of `into`. `Ok(false)`: it is not what was hashed.
     pub(super) fn read(&self, at: u64, into: &mut Vec<u8>) -> io::Result<bool> {
         let start = into.len();
@@ -143,6 +151,7 @@ fn read_chunk<'a>(file: &File, buffer: &'a mut [u8], at: u64, size: u64) -> io::
     }
 }
 
-pub(super) fn digest(hash: Sha256) -> Hash {
-    hash.finalize().into()
+/// Keyed: what stands in a small file could be found by trying.
+fn digest(hash: Sha256, key: &HashKey) -> Hash {
+    key.keyed("headwater file content", &hash.finalize())
 }

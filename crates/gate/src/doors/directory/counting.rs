@@ -58,7 +58,8 @@ impl DirectoryDoor {
         let (seen, stop) = (ready.stat, self.stop.clone());
         let before = self.book.before(&ready.name, seen);
         let beginning = before.map(|progress| (progress.bytes, progress.beginning));
-        let opened = spawn_blocking(move || content::open(&path, seen, beginning, &stop)).await;
+        let key = self.gate.hash_key().clone();
+        let opened = spawn_blocking(move || content::open(&path, seen, beginning, key, &stop)).await;
         let opened = opened.unwrap_or_else(|error| Err(Unread::Io(io::Error::other(error))))?;
         let before = before.filter(|_| opened.begins_so);
         Ok((opened, before))

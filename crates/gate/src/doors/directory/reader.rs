@@ -8,7 +8,7 @@ use hw_event::RejectCode;
 use sha2::{Digest, Sha256};
 
 use super::{
-    content::{CHUNK_BYTES, Opened, digest},
+    content::{CHUNK_BYTES, Opened},
     progress::Progress,
 };
 use crate::{
@@ -182,7 +182,7 @@ impl Reader {
         let counted = usize::try_from(self.progress.bytes).unwrap_or(usize::MAX);
         if counted > self.hashed && counted <= self.base + self.buffer.len() {
             self.hash_through(counted);
-            self.progress.beginning = digest(self.hash.clone());
+            self.progress.beginning = self.opened.digest(self.hash.clone());
         }
     }
 
