@@ -7,6 +7,8 @@ mod attributes;
 mod blocks;
 mod catalog;
 pub mod doors;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod judged;
 mod place;

@@ -96,7 +96,7 @@ pub(crate) fn read(
     Ok(decode(&bytes, journal_id).ok_or("the contents make no sense"))
 }
 
-fn decode(bytes: &[u8], journal_id: u128) -> Option<Vec<KeyRecord>> {
+pub(crate) fn decode(bytes: &[u8], journal_id: u128) -> Option<Vec<KeyRecord>> {
     let mut cursor = Cursor::new(bytes);
     let magic = cursor.take(8).ok()?;
     let version = cursor.u16().ok()?;

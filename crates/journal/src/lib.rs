@@ -9,6 +9,8 @@ mod cursor;
 mod disk;
 mod file_disk;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod journal;
 mod keys;

@@ -26,6 +26,8 @@ use crate::{
 
 /// Of one value's faults, this many are looked at to find the first.
 const FAULTS_MAX: usize = 64;
+/// Visits of one place times bytes of the value: some seconds at the worst.
+const JUDGING_COST_MAX: u64 = 2_000_000_000;
 /// Parts of the schema times bytes of the value.
 const NAMING_COST_MAX: u64 = 500_000;
 const PATTERN_BYTES_MAX: usize = 1 << 20;
@@ -37,10 +39,22 @@ pub(crate) struct Guard {
     pub checks: Arc<Checks>,
     /// SHA-256 of what it demands, without remarks: equal digests give equal verdicts.
     pub meaning: [u8; 32],
-    /// The parts of the schema that one place of a value may meet; `None`: without end.
-    pub unfolded: Option<u64>,
+    pub effort: Effort,
     /// Null is not looked at: another branch takes it.
     pub null_passes: bool,
+}
+
+/// What judging a value by a part costs at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Effort {
+    /// The parts of the schema that one place of a value may meet; `None`: without end.
+    pub unfolded: Option<u64>,
+    /// How often the parts are looked at for one place of the value.
+    pub visits: u64,
+}
+
+impl Effort {
+    pub const NONE: Effort = Effort { unfolded: Some(0), visits: 0 };
 }
 
 /// The guards of one document.
@@ -171,6 +185,14 @@ impl Guard {
                 at: 0,
             });
         };
+        if self.effort.visits.saturating_mul(json.len() as u64) > JUDGING_COST_MAX {
+            return Err(Broken {
+                code: RejectCode::TooLarge,
+                path: String::new(),
+                message: format!("the value is too large for a part that forks so often ({})", self.pointer),
+                at: 0,
+            });
+        }
         if validator.is_valid(&value) {
             return Ok(());
         }
@@ -181,7 +203,7 @@ impl Guard {
             at: 0,
         };
         // Naming the faults costs memory for each; past this the verdict alone must do.
-        let cost = self.unfolded.map_or(u64::MAX, |parts| parts.saturating_mul(json.len() as u64));
+        let cost = self.effort.unfolded.map_or(u64::MAX, |parts| parts.saturating_mul(json.len() as u64));
         if cost > NAMING_COST_MAX {
             return Err(broken());
         }

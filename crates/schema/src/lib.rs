@@ -7,6 +7,8 @@ mod decode;
 mod document;
 mod evolve;
 mod format;
+#[doc(hidden)]
+pub mod fuzzing;
 mod generate;
 mod guard;
 mod json;

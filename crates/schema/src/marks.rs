@@ -36,6 +36,14 @@ pub(crate) struct Part {
     pub items: Vec<usize>,
     /// Says which members there are.
     pub describes: bool,
+    /// For what judging costs (`document::unfold`): those of `same` that a reference leads to.
+    pub referred: Vec<usize>,
+    /// For the names of members.
+    pub names: Vec<usize>,
+    /// What no other rule has judged is judged, so that the others are asked again which they were.
+    pub asks_again: bool,
+    /// Values that are listed, and compared one by one.
+    pub listed: usize,
 }
 
 /// What `protect` has left out.

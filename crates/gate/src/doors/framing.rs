@@ -49,6 +49,10 @@ pub(crate) struct Framer {
     end: usize,
     /// It was given out already, cut.
     cut: bool,
+    /// The byte at which it became clear that there is no telling where it ends.
+    broken_at: usize,
+    /// More blanks came behind an array's `[` or `,` than are kept.
+    blanks_dropped: bool,
     nesting: Nesting,
 }
 
@@ -80,7 +84,17 @@ impl Framer {
             Layout::Json => State::Begin,
         };
         let nesting = Nesting { levels_max: event_bytes_max, ..Nesting::default() };
-        Framer { state, event_bytes_max, at: 0, start: 0, end: 0, cut: false, nesting }
+        Framer {
+            state,
+            event_bytes_max,
+            at: 0,
+            start: 0,
+            end: 0,
+            cut: false,
+            broken_at: 0,
+            blanks_dropped: false,
+            nesting,
+        }
     }
 
     /// Takes bytes until `events` holds `events_max`; returns how many. The others are to be fed again.
@@ -108,9 +122,15 @@ impl Framer {
     pub(crate) fn finish(&mut self, events: &mut Vec<Framed>) {
         match self.state {
             State::Blank | State::Begin | State::Closed | State::Between => {}
-            State::Line | State::Behind | State::Scalar => self.give(None, events),
-            State::First | State::Comma | State::Element | State::Container | State::Broken => {
-                self.give(Some(RejectCode::JsonSyntax), events);
+            State::Line | State::Behind | State::Scalar => self.give(self.at, None, events),
+            State::First | State::Comma => {
+                if self.blanks_dropped || self.is_too_large(self.at) {
+                    self.last_blank();
+                }
+                self.give(self.at, Some(RejectCode::JsonSyntax), events);
+            }
+            State::Element | State::Container | State::Broken => {
+                self.give(self.at, Some(RejectCode::JsonSyntax), events);
             }
         }
     }
@@ -142,8 +162,8 @@ impl Framer {
             self.end = self.at + last + 1;
         }
         let taken = newline.map_or(bytes.len(), |at| at + 1);
-        if newline.is_some() {
-            self.give(None, events);
+        if let Some(newline) = newline {
+            self.give(self.at + newline, None, events);
             self.state = State::Blank;
         }
         self.at += taken;
@@ -170,10 +190,10 @@ impl Framer {
             State::Element => self.element(here, byte, events),
             State::Closed => {
                 self.begin(here);
-                self.state = State::Broken;
+                self.broken(here);
             }
             State::Behind if space || matches!(byte, b'{' | b'[') => {
-                self.give(None, events);
+                self.give(here, None, events);
                 self.state = State::Between;
                 if !space {
                     self.value(here, byte);
@@ -181,7 +201,7 @@ impl Framer {
                 return;
             }
             State::Behind | State::Scalar if space => {
-                self.give(None, events);
+                self.give(here, None, events);
                 self.state = State::Between;
             }
             State::Behind => self.state = State::Scalar,
@@ -205,7 +225,7 @@ impl Framer {
                 Step::Inside => continue,
                 Step::Outside if self.state == State::Container => self.state = State::Behind,
                 Step::Outside => {}
-                Step::Wrong => self.state = State::Broken,
+                Step::Wrong => self.broken(self.at + taken - 1),
             }
             break;
         }
@@ -228,15 +248,15 @@ impl Framer {
     fn element(&mut self, here: usize, byte: u8, events: &mut Vec<Framed>) {
         match byte {
             // `[,` or `,]`: a hole where an element should be.
-            b',' | b']' if self.start == here => self.state = State::Broken,
+            b',' | b']' if self.start == here => self.broken(here),
             b',' | b']' => {
-                self.give(None, events);
+                self.give(here, None, events);
                 // Until the next element begins, it is the comma that the array breaks off at.
                 self.begin(here);
                 self.end = here;
                 self.state = if byte == b',' { State::Comma } else { State::Closed };
             }
-            b'}' => self.state = State::Broken,
+            b'}' => self.broken(here),
             _ => {
                 self.nesting.step(byte);
             }
@@ -247,24 +267,42 @@ impl Framer {
         self.start = here;
         self.end = here;
         self.cut = false;
+        self.blanks_dropped = false;
         self.nesting.clear();
     }
 
-    fn give(&mut self, fault: Option<RejectCode>, events: &mut Vec<Framed>) {
+    fn broken(&mut self, here: usize) {
+        self.state = State::Broken;
+        self.broken_at = here;
+    }
+
+    /// Is the event that has begun larger than it may be, with all that came before `here`?
+    fn is_too_large(&self, here: usize) -> bool {
+        here - self.start > self.event_bytes_max
+    }
+
+    /// The event that has begun ends before `here`, or with the blanks there.
+    fn give(&mut self, here: usize, fault: Option<RejectCode>, events: &mut Vec<Framed>) {
         if !self.cut {
-            let event = Framed { start: self.start, end: self.end, fault };
-            events.push(if event.end - event.start > self.event_bytes_max {
-                self.cut_to_size(fault)
-            } else {
-                event
-            });
+            let whole = Framed { start: self.start, end: self.end, fault };
+            events.push(if self.is_too_large(here) { self.cut_to_size() } else { whole });
         }
         self.cut = false;
     }
 
-    fn cut_to_size(&self, fault: Option<RejectCode>) -> Framed {
-        let fault = Some(fault.unwrap_or(RejectCode::TooLarge));
-        Framed { start: self.start, end: self.start + self.event_bytes_max, fault }
+    /// The first bytes of an event that is too large, and what was known of it when they were taken.
+    fn cut_to_size(&self) -> Framed {
+        let end = self.start + self.event_bytes_max;
+        let was_broken = self.state == State::Broken && self.broken_at <= end;
+        let fault = if was_broken { RejectCode::JsonSyntax } else { RejectCode::TooLarge };
+        Framed { start: self.start, end, fault: Some(fault) }
+    }
+
+    /// The last blank stands for the bracket or comma behind which too many of them came.
+    fn last_blank(&mut self) {
+        self.start = self.at - 1;
+        self.end = self.at;
+        self.blanks_dropped = true;
     }
 
     /// Gives out what has become too large, so that nobody needs to keep it.
@@ -273,13 +311,12 @@ impl Framer {
             return;
         }
         match self.state {
-            // Nothing but blanks behind it: the last of them stands for the bracket or comma.
-            State::First | State::Comma => self.start = self.at - 1,
-            State::Broken => events.push(self.cut_to_size(Some(RejectCode::JsonSyntax))),
-            _ => events.push(self.cut_to_size(None)),
+            State::First | State::Comma => self.last_blank(),
+            _ => {
+                events.push(self.cut_to_size());
+                self.cut = true;
+            }
         }
-        self.cut = !matches!(self.state, State::First | State::Comma);
-        self.end = self.end.max(self.start + 1);
     }
 }
 
@@ -474,6 +511,23 @@ mod tests {
         }
     }
 
+    /// What is known of an event when its first bytes are taken is all that its code may tell.
+    #[test]
+    fn the_code_of_what_is_cut_does_not_depend_on_the_pieces() {
+        for (body, code) in [
+            ("[1,{\"a\":2]},{\"a\":3}]", RejectCode::TooLarge),
+            ("[1,2}345678]", RejectCode::JsonSyntax),
+            ("[1,123456}78,9]", RejectCode::TooLarge),
+            ("[1,{\"a\":2", RejectCode::TooLarge),
+        ] {
+            for piece in 1..=body.len() {
+                let events = in_pieces(Layout::Json, body.as_bytes(), piece, 100, 5);
+                let last = events.last().map(|event| (event.start, event.end, event.fault));
+                assert_eq!(last, Some((3, 8, Some(code))), "{body:?} in pieces of {piece}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_too_large_is_cut_and_counts_once() {
         let check = |layout, body: &str, expected: &[&str]| {
@@ -488,6 +542,9 @@ mod tests {
         check(Layout::Json, "[1,123456}78,9]", &["1", "!12345"]);
         check(Layout::Json, "{\"a\":1}{} \"123456\" 7", &["!{\"a\":", "{}", "!\"1234", "7"]);
         check(Layout::Json, "[1] 23456789", &["1", "!23456"]);
+        check(Layout::Lines, "1         \n2\n", &["!1    ", "2"]);
+        check(Layout::Json, "[1         ,2]", &["!1    ", "2"]);
+        check(Layout::Json, "[1,      ", &["1", "! "]);
         let blanks = format!("[1,{}2]", " ".repeat(1000));
         assert_eq!(texts(&blanks, &in_pieces(Layout::Json, blanks.as_bytes(), 7, 100, 5)), ["1", "2"]);
         let open = "[".repeat(1000);

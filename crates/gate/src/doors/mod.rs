@@ -2,7 +2,7 @@
 //! Doors never import one another; what two of them need has a room of its own here.
 
 pub mod directory;
-mod framing;
+pub(crate) mod framing;
 pub mod http;
 pub mod tcp;
 

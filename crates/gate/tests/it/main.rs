@@ -1,6 +1,7 @@
 //! The gate over a real journal on a simulated disk: what producers are told, and what the log then holds.
 
 mod cloudevents;
+mod corpus;
 mod directory;
 mod fixture;
 mod http;

@@ -11,7 +11,7 @@ use super::{
     words::{Word, is_remark, word},
 };
 use crate::{
-    guard::Guard,
+    guard::{Effort, Guard},
     schema::{Field, Kind, Privacy},
 };
 
@@ -130,7 +130,7 @@ impl<'d> Reader<'d> {
     fn json_field(&mut self, node: &'d Node, name: &str, required: bool, place: Place<'_>) -> Option<Field> {
         let Place { pointer, .. } = place;
         self.count_field(node, pointer)?;
-        let Survey { mut marks, meaning, unfolded } = self.survey(node, pointer);
+        let Survey { mut marks, meaning, effort } = self.survey(node, pointer);
         // Said of the whole value, which then is a single one.
         let privacy = marks.parts.first_mut().and_then(|part| part.privacy.take());
         let marks = marks.any().then(|| Box::new(marks));
@@ -157,7 +157,7 @@ impl<'d> Reader<'d> {
             nullable: true,
             privacy,
             one_of: None,
-            guard: (!anything).then(|| self.guard(pointer, meaning, unfolded)),
+            guard: (!anything).then(|| self.guard(pointer, meaning, effort)),
             key_slot: None,
             is_event_time: false,
         })
@@ -187,14 +187,14 @@ impl<'d> Reader<'d> {
         if !residual {
             return None;
         }
-        let Survey { meaning, unfolded, .. } = self.survey_beside(node, pointer, Beside::Column(type_name));
-        Some(self.guard(pointer, meaning, unfolded))
+        let Survey { meaning, effort, .. } = self.survey_beside(node, pointer, Beside::Column(type_name));
+        Some(self.guard(pointer, meaning, effort))
     }
 
-    pub(super) fn guard(&mut self, pointer: &str, meaning: [u8; 32], unfolded: Option<u64>) -> Box<Guard> {
+    pub(super) fn guard(&mut self, pointer: &str, meaning: [u8; 32], effort: Effort) -> Box<Guard> {
         self.guarded.insert(pointer.to_owned());
         let checks = Arc::clone(&self.checks);
-        Box::new(Guard { pointer: pointer.to_owned(), checks, meaning, unfolded, null_passes: false })
+        Box::new(Guard { pointer: pointer.to_owned(), checks, meaning, effort, null_passes: false })
     }
 
     /// `anyOf` or `oneOf` of one schema and null, and nothing else: the schema, which may be null.
@@ -261,9 +261,9 @@ impl<'d> Reader<'d> {
             let message = "what stands beside a $ref has no effect in draft-07";
             self.warn(place.pointer, node.at, message.to_owned(), "move it into what the $ref leads to");
         } else if siblings {
-            let Survey { meaning, unfolded, .. } = self.survey_beside(node, place.pointer, Beside::Reference);
+            let Survey { meaning, effort, .. } = self.survey_beside(node, place.pointer, Beside::Reference);
             let meaning = field.guard.iter().fold(meaning, |all, guard| combined(all, guard.meaning));
-            field.guard = Some(self.guard(place.pointer, meaning, unfolded));
+            field.guard = Some(self.guard(place.pointer, meaning, effort));
         }
         self.privacy_beside(node, &mut field, required, place);
         Some(field)

@@ -10,12 +10,12 @@ use super::{
     FIELDS_MAX, Reader, join, pattern,
     reference::Target,
     tree::{Node, Value},
-    unfold::unfolded,
+    unfold::{Excess, VISITS_MAX, effort},
     words::{Holds, Word, holds, is_remark, word},
 };
 use crate::{
     format::TextFormat,
-    guard,
+    guard::{self, Effort},
     json::write_string,
     marks::{Marks, Part},
     schema::{Extra, Privacy},
@@ -29,8 +29,7 @@ pub(super) struct Survey {
     pub marks: Marks,
     /// SHA-256 of all that was found, but for remarks.
     pub meaning: [u8; 32],
-    /// The parts that one place of a value may meet; `None`: without end.
-    pub unfolded: Option<u64>,
+    pub effort: Effort,
 }
 
 /// What a guarded part has its column from.
@@ -125,10 +124,35 @@ impl<'d> Reader<'d> {
             Some(extra) => extra == Extra::Drop,
             None => true,
         };
-        let unfolded = unfolded(&walk.parts);
+        let effort = effort(&walk.parts).unwrap_or_else(|excess| {
+            self.excess(&walk, excess);
+            Effort::NONE
+        });
         let marks = Marks { parts: walk.parts, drop_undescribed };
         self.protected |= marks.any();
-        Survey { marks, meaning: walk.meaning.finalize().into(), unfolded }
+        Survey { marks, meaning: walk.meaning.finalize().into(), effort }
+    }
+
+    /// A part that would take too long to judge a value by.
+    fn excess(&mut self, walk: &Walk<'d>, excess: Excess) {
+        let (index, message) = match excess {
+            Excess::Itself(index) => (
+                index,
+                "this part refers back to itself in several ways without going into the value".to_owned(),
+            ),
+            Excess::Visits(index) => {
+                let message = format!(
+                    "this part forks so often, with all it refers to, or lists so many values, that judging one \
+                     value could take more than {VISITS_MAX} steps"
+                );
+                (index, message)
+            }
+        };
+        let pointer =
+            walk.known.iter().find(|(_, known)| **known == index).map(|(pointer, _)| pointer.as_str());
+        let pointer = pointer.unwrap_or_default();
+        let at = self.tree.and_then(|tree| tree.at_pointer(pointer)).map_or(0, |node| node.at);
+        self.error(pointer, at, message, "refer to each part once, or describe less of it");
     }
 
     fn part(
@@ -173,6 +197,11 @@ impl<'d> Reader<'d> {
                 Holds::Nothing => self.rule(name, value, &pointer, walk, &mut part),
             }
         }
+        let listed = node.get("enum").filter(|_| read("enum")).and_then(Node::items);
+        part.listed = listed.map_or(0, <[_]>::len);
+        part.asks_again = ["unevaluatedProperties", "unevaluatedItems"]
+            .iter()
+            .any(|name| node.get(name).is_some() && read(name));
         part.describes = ["properties", "patternProperties", "additionalProperties"]
             .iter()
             .any(|name| node.get(name).is_some() && read(name));
@@ -224,6 +253,7 @@ impl<'d> Reader<'d> {
                     for (node, pointer) in parts {
                         let inner = walk.part(node, pointer);
                         part.same.push(inner);
+                        part.referred.push(inner);
                     }
                 }
             }
@@ -332,7 +362,7 @@ fn attach(part: &mut Part, keyword: &str, inner: usize) {
         "unevaluatedProperties" => part.any_member.push(inner),
         "items" | "additionalItems" | "unevaluatedItems" | "contains" => part.items.push(inner),
         // Judges names, not values.
-        "propertyNames" => {}
+        "propertyNames" => part.names.push(inner),
         _ => part.same.push(inner),
     }
 }

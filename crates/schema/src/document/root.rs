@@ -89,7 +89,7 @@ impl<'d> Reader<'d> {
         if !pointer.is_empty() && self.has_rules_beside_reference(node) {
             let survey = self.survey_beside(node, "", Beside::Reference);
             let meaning = guard.iter().fold(survey.meaning, |all, guard| combined(all, guard.meaning));
-            guard = Some(self.guard("", meaning, survey.unfolded));
+            guard = Some(self.guard("", meaning, survey.effort));
         }
         self.following.clear();
         Some((object, guard))

@@ -205,6 +205,78 @@ fn nothing_is_deep_or_forked_enough_to_stall() {
     assert!(apply(&mut decoder, &wide).is_err());
 }
 
+/// A chain of parts, each of which `fork` makes of a reference to the next; the last is `last`.
+fn chain(length: usize, fork: impl Fn(&str) -> String, last: &str) -> String {
+    let mut definitions: Vec<String> = (0..length)
+        .map(|level| format!(r#""d{level}":{}"#, fork(&format!(r##"{{"$ref":"#/$defs/d{}"}}"##, level + 1))))
+        .collect();
+    definitions.push(format!(r#""d{length}":{last}"#));
+    let field = r##"{"$ref":"#/$defs/d0"}"##;
+    format!(r#"{{"type":"object","properties":{{"v":{field}}},"$defs":{{{}}}}}"#, definitions.join(","))
+}
+
+fn field_faults(schema: &str) -> Vec<crate::Fault> {
+    Schema::parse(&format!(r#"{{"type":"object","properties":{{"v":{schema}}}}}"#)).unwrap_err()
+}
+
+/// Of a shared part nothing is remembered unless it is in a circle: each of these would look at one value two to the
+/// power of sixty times.
+#[test]
+fn a_schema_that_forks_without_end_is_refused_and_the_part_named() {
+    let forks: [fn(&str) -> String; 8] = [
+        |next| format!(r#"{{"allOf":[{next},{next}]}}"#),
+        |next| format!(r#"{{"anyOf":[{next},{next}]}}"#),
+        |next| format!(r#"{{"if":{next},"then":{next}}}"#),
+        |next| format!(r#"{{"dependentSchemas":{{"q":{next},"w":{next}}}}}"#),
+        |next| format!(r#"{{"propertyNames":{{"anyOf":[{next},{next}]}}}}"#),
+        |next| format!(r#"{{"contains":{next},"items":{next}}}"#),
+        |next| format!(r#"{{"unevaluatedProperties":false,"anyOf":[{{"properties":{{"n":{next}}}}}]}}"#),
+        |next| format!(r#"{{"unevaluatedItems":false,"anyOf":[{{"prefixItems":[{next}]}}]}}"#),
+    ];
+    for fork in forks {
+        let document = chain(60, fork, r#"{"minimum":9}"#);
+        let faults = Schema::parse(&document).err().unwrap_or_else(|| panic!("accepted: {document}"));
+        assert!(faults[0].message.contains("more than 10000 steps"), "{faults:?}");
+        assert!(faults[0].pointer.starts_with("/$defs/d") && faults[0].column > 1, "{faults:?}");
+        // A few levels are no more than what many schemas have.
+        assert!(Schema::parse(&chain(6, fork, r#"{"minimum":9}"#)).is_ok(), "{document}");
+    }
+    let listed = vec!["1"; 100_000].join(",");
+    let faults = field_faults(&format!(r#"{{"items":{{"enum":["x",{listed}]}}}}"#));
+    assert!(faults.iter().any(|fault| fault.message.contains("more than 10000 steps")), "{faults:?}");
+    // Without any reference.
+    let mut inline = r#"{"const":1}"#.to_owned();
+    for _ in 0..40 {
+        inline = format!(r#"{{"unevaluatedProperties":false,"anyOf":[{{"properties":{{"n":{inline}}}}}]}}"#);
+    }
+    let faults = Schema::parse(&format!(r#"{{"type":"object","properties":{{"v":{inline}}}}}"#)).unwrap_err();
+    assert!(faults[0].message.contains("more than 10000 steps"), "{faults:?}");
+    // In a circle: single values are not remembered either.
+    let fork =
+        |next: &str| format!(r##"{{"anyOf":[{next},{next}],"properties":{{"q":{{"$ref":"#/$defs/d0"}}}}}}"##);
+    let faults = Schema::parse(&chain(60, fork, r#"{"minimum":9}"#)).unwrap_err();
+    assert!(faults[0].message.contains("more than 10000 steps"), "{faults:?}");
+}
+
+#[test]
+fn a_part_that_leads_to_itself_in_place_in_two_ways_is_refused() {
+    let document = r##"{"type":"object","properties":{"v":{"$ref":"#/$defs/a"}},
+        "$defs":{"a":{"anyOf":[{"$ref":"#/$defs/b"},{"$ref":"#/$defs/a"}]},"b":{"not":{"$ref":"#/$defs/a"}}}}"##;
+    let faults = Schema::parse(document).unwrap_err();
+    assert!(faults.iter().any(|fault| fault.message.contains("without going into the value")), "{faults:?}");
+}
+
+/// What is let through may still fork; a large value then is refused before it is judged.
+#[test]
+fn a_value_too_large_for_its_forks_is_refused() {
+    let fork = |next: &str| format!(r#"{{"allOf":[{next},{next}]}}"#);
+    let mut decoder = decoder(&chain(11, fork, r#"{"maxItems":1000000}"#));
+    let event = |items: usize| format!(r#"{{"v":[{}]}}"#, vec!["0"; items].join(","));
+    assert!(apply(&mut decoder, &event(10)).is_ok());
+    let refused = apply(&mut decoder, &event(300_000)).unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.path.as_str()), ("too_large", "/v"));
+}
+
 /// A record of pairs is judged as the object that it stands for.
 #[test]
 fn records_of_pairs_are_guarded_too() {

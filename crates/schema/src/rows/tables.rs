@@ -45,7 +45,7 @@ impl Optional {
     }
 
     #[must_use]
-    pub fn with(self, other: Optional) -> Optional {
+    pub const fn with(self, other: Optional) -> Optional {
         Optional(self.0 | other.0)
     }
 

@@ -1,6 +1,7 @@
 //! What this crate promises at its edge, against the public suites, an oracle and random damage.
 
 mod canaries;
+mod corpus;
 mod generator;
 mod json_suite;
 mod neighbours;

@@ -3,7 +3,7 @@
 //! Answers only about the events it was sent; SQL and reads are another crate's.
 
 mod body;
-mod cloudevents;
+pub(crate) mod cloudevents;
 mod problem;
 
 use std::{sync::Arc, time::Duration};

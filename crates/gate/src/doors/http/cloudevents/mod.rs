@@ -5,6 +5,7 @@
 
 mod draft;
 mod envelope;
+pub(crate) mod fuzzing;
 mod headers;
 
 use bytes::Bytes;

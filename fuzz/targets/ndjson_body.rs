@@ -1,0 +1,5 @@
+//! `hw_gate::fuzzing::ndjson_body` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hw_gate::fuzzing::ndjson_body(data));
