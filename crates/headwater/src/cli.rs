@@ -56,9 +56,10 @@ pub enum Command {
     Tail(Tail),
     /// Make events from a stream's schema, good ones and bad ones, and send them
     ///
-    /// The bad ones take turns through every code that the schema can give; what the server says of each event is
-    /// compared with what was intended, and a difference is exit code 1. The schema is the server's, or that of --schema
-    /// or --project; --stdout and --output write NDJSON and need no server then.
+    /// The bad ones take turns through every code that the schema can give, keyword among them where it has rules of the
+    /// slower path (oneOf, if and the like); what the server says of each event is compared with what was intended, and a
+    /// difference is exit code 1. The schema is the server's, or that of --schema or --project; --stdout and --output write
+    /// NDJSON and need no server then.
     Gen(Gen),
     /// Judge files of events by a schema, without a server
     ///

@@ -25,6 +25,7 @@ use jsonschema::Draft;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::{pattern::compile as compile_pattern, reference::percent_decoded};
 use self::{
     reference::{Landmark, landmarks},
     tree::Node,

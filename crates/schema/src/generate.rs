@@ -4,12 +4,18 @@
 //! exactly the intended code; one event is one line. What cannot be made is said. Does no IO and reads no clock.
 
 mod fault;
+mod guarded;
+mod json;
+mod mutate;
 mod number;
+mod part;
+mod parts;
 mod pattern;
 mod random;
 mod site;
 mod text;
 mod tree;
+mod types;
 mod value;
 
 use std::sync::Arc;
@@ -18,6 +24,7 @@ use hw_event::RejectCode;
 use hw_vault::HashKey;
 
 use self::{
+    parts::Parts,
     random::Random,
     site::Site,
     tree::Tree,
@@ -43,6 +50,7 @@ const MILLION: u64 = 1_000_000;
 /// Makes events of one schema.
 pub struct Generator {
     decoder: Decoder,
+    parts: Arc<Parts>,
     limits: DecodeLimits,
     seed: u64,
     /// With the sites where it can be reached; none for what is wrong with a text.
@@ -65,12 +73,12 @@ pub struct NotMade {
 impl Generator {
     /// Finds out which codes the schema can give, by trying.
     pub fn new(schema: Arc<Schema>, limits: DecodeLimits, seed: u64) -> Generator {
-        let sites = site::sites(&schema);
+        let parts = Arc::new(Parts::new(&schema));
+        let sites = site::sites(&schema, &parts);
         // Nothing that is made is stored: the key protects nothing.
         let decoder = Decoder::new(schema, HashKey::from_bytes(&[0; 32]), limits);
-        let mut generator =
-            Generator { decoder, limits, seed, codes: Vec::new(), unmade: Vec::new(), effort: 0 };
-        generator.codes = fault::OF_TEXT.iter().map(|code| (*code, Vec::new())).collect();
+        let codes = fault::OF_TEXT.iter().map(|code| (*code, Vec::new())).collect();
+        let mut generator = Generator { decoder, parts, limits, seed, codes, unmade: Vec::new(), effort: 0 };
         if let Err(not_made) = generator.event(0, None) {
             generator.unmade.push(not_made);
         }
@@ -182,7 +190,8 @@ impl Generator {
     fn attempt(&mut self, attempt: Attempt<'_>) -> Result<Vec<u8>, Failed> {
         let Attempt { intended, aim, random, number } = attempt;
         let schema = Arc::clone(self.decoder.schema());
-        let mut maker = Maker { schema: &schema, random, turn: number, values: 0 };
+        let parts = Arc::clone(&self.parts);
+        let mut maker = Maker::new(&schema, &parts, random, number);
         let made = maker.root(aim);
         self.effort += u64::from(maker.values) + 1;
         let mut random = maker.random;

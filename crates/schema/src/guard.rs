@@ -112,6 +112,11 @@ impl Checks {
         let _ = self.validators.set(validators);
         Ok(())
     }
+
+    /// The verdict of the part at `pointer` alone; `None`: it was not compiled.
+    pub fn passes(&self, pointer: &str, value: &Value) -> Option<bool> {
+        Some(self.validators.get()?.get(pointer)?.is_valid(value))
+    }
 }
 
 /// Everything that is wrong with `document` by the rules of its own dialect: pointer and message.
@@ -164,6 +169,12 @@ fn fragment(pointer: &str) -> String {
 }
 
 impl Guard {
+    /// The verdict alone, of one checked value.
+    pub fn passes(&self, json: &[u8]) -> bool {
+        let null = self.null_passes && json == b"null";
+        null || read_value(json).is_ok_and(|value| self.checks.passes(&self.pointer, &value) == Some(true))
+    }
+
     /// `json` is one checked value.
     pub fn check(&self, json: &[u8]) -> Result<(), Broken> {
         if self.null_passes && json == b"null" {

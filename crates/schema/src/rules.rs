@@ -25,6 +25,11 @@ pub(crate) struct Count {
 impl Count {
     pub const ANY: Count = Count { min: 0, max: u64::MAX };
 
+    /// What both allow; nothing where its minimum is above its maximum.
+    pub fn and(self, other: Count) -> Count {
+        Count { min: self.min.max(other.min), max: self.max.min(other.max) }
+    }
+
     pub fn check(self, count: u64, noun: &str) -> Result<(), Broken> {
         let expected = match () {
             () if count < self.min => format!("expected at least {} {noun}, found {count}", self.min),

@@ -160,11 +160,11 @@ fn a_hundred_wrong_files_are_all_told_at_once() {
     }
     let done = finish(headwater(&["check", directory.path().to_str().unwrap()]), b"");
     assert_eq!(done.code, 2);
-    assert_eq!(done.stderr.matches("there is no such type").count(), 100);
+    assert_eq!(done.stderr.matches("there is no type \"strin\"").count(), 100);
     assert!(done.stderr.ends_with("100 errors\n"), "{}", done.stderr);
     // Under the quote of "strin": a tab is four columns wide, 中 is two.
     let lines: Vec<&str> = done.stderr.lines().collect();
-    let at = lines.iter().position(|line| line.contains("\"strin\"")).unwrap();
+    let at = lines.iter().position(|line| line.contains("{\"type\": \"strin\"}")).unwrap();
     let columns = |text: &str| text.chars().map(|c| if c == '中' { 2 } else { 1 }).sum::<usize>();
     let quote = lines[at].find("\"strin\"").unwrap();
     assert_eq!(columns(&lines[at][..quote]), lines[at + 1].find('^').unwrap(), "{}", done.stderr);

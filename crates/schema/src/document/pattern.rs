@@ -8,7 +8,7 @@ const SOURCE_BYTES_MAX: usize = 4096;
 const PROGRAM_BYTES_MAX: usize = 1 << 20;
 
 /// Returns the compiled pattern, or why there is none and what to do.
-pub(super) fn compile(source: &str) -> Result<Regex, (String, &'static str)> {
+pub(crate) fn compile(source: &str) -> Result<Regex, (String, &'static str)> {
     if source.len() > SOURCE_BYTES_MAX {
         return Err((format!("the pattern is longer than {SOURCE_BYTES_MAX} bytes"), "make it shorter"));
     }

@@ -200,7 +200,8 @@ fn parts_of<'d>(node: &'d Node, pointer: &str, definitions: Definitions) -> Vec<
     found
 }
 
-fn percent_decoded(text: &str) -> String {
+/// A fragment as a pointer or an anchor.
+pub(crate) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {

@@ -4,8 +4,10 @@
 
 use hw_event::RejectCode;
 
+use super::{guarded::is_of_guard, parts::Parts};
 use crate::{
     Schema,
+    guard::Guard,
     rules::Count,
     schema::{Extra, Field, Kind, Object},
 };
@@ -28,19 +30,24 @@ pub(super) struct Site {
 }
 
 /// The sites of all fields. What can be wrong with any text (`json_*`, …) has none.
-pub(super) fn sites(schema: &Schema) -> Vec<Site> {
-    let mut walk = Walk { refuse: schema.extra == Extra::Refuse, path: Vec::new(), sites: Vec::new() };
+pub(super) fn sites(schema: &Schema, parts: &Parts) -> Vec<Site> {
+    let mut walk = Walk { parts, refuse: schema.extra == Extra::Refuse, path: Vec::new(), sites: Vec::new() };
+    if schema.guard.is_some() {
+        walk.add(RejectCode::Keyword);
+        walk.beyond_a_double(&schema.root);
+    }
     walk.object(&schema.root);
     walk.sites
 }
 
-struct Walk {
+struct Walk<'p> {
+    parts: &'p Parts,
     refuse: bool,
     path: Vec<Step>,
     sites: Vec<Site>,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn add(&mut self, code: RejectCode) {
         self.sites.push(Site { path: self.path.clone(), code });
     }
@@ -68,7 +75,33 @@ impl Walk {
         self.path.pop();
     }
 
+    /// What is kept of an open object without a column is read once more by its guard.
+    fn beyond_a_double(&mut self, object: &Object) {
+        if !object.closed && !self.refuse {
+            self.add(RejectCode::OutOfRange);
+        }
+    }
+
+    fn guard(&mut self, field: &Field, guard: &Guard) {
+        self.add(RejectCode::Keyword);
+        match &field.kind {
+            Kind::Json(_) => self.add(RejectCode::OutOfRange),
+            Kind::Object(object) => self.beyond_a_double(object),
+            _ => {}
+        }
+        let part = self.parts.of(guard).and_then(|index| self.parts.get(index));
+        if is_of_guard(field, RejectCode::Format) && part.is_some_and(|part| part.format.is_some()) {
+            self.add(RejectCode::Format);
+        }
+    }
+
     fn field(&mut self, field: &Field) {
+        if let Some(guard) = &field.guard {
+            self.guard(field, guard);
+        }
+        if matches!(field.kind, Kind::Json(_)) {
+            return;
+        }
         self.add(RejectCode::Type);
         if field.one_of.is_some() {
             self.add(RejectCode::Enum);
@@ -93,10 +126,8 @@ impl Walk {
                 self.add(code);
             }
         }
-        // Sites of `keyword` belong here, once fields have rules that only the slower path checks.
-        #[allow(unreachable_patterns, reason = "a kind that is not known here has no site but its type")]
         match &field.kind {
-            Kind::Boolean | Kind::String(_) => {}
+            Kind::Boolean | Kind::String(_) | Kind::Json(_) => {}
             Kind::Integer(_) | Kind::Number(_) | Kind::Time(_) => self.add(RejectCode::OutOfRange),
             Kind::DateTime(_) => {
                 self.add(RejectCode::OutOfRange);
@@ -122,7 +153,6 @@ impl Walk {
                 }
                 self.inside(Step::Value, &map.value);
             }
-            _ => {}
         }
     }
 }

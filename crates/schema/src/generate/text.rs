@@ -214,6 +214,40 @@ pub(super) fn bad_format(format: TextFormat, random: &mut Random) -> String {
     (*random.pick(bad)).to_owned()
 }
 
+/// Of the formats that only the slower path asserts; `None`: it is none of them.
+pub(super) fn other_format(name: &str, random: &mut Random) -> Option<String> {
+    Some(match name {
+        "iri" if random.one_in(2) => format!("https://bücher.example/größe/{}", random.pick(WORDS)),
+        "iri" => uri(random),
+        "iri-reference" if random.one_in(2) => {
+            format!("/größe/{}?ü={}", random.pick(WORDS), random.below(100))
+        }
+        "iri-reference" => format(TextFormat::UriReference, random),
+        "uri-template" => format!("https://host.example/{}/{{id}}{{?page,size}}", random.pick(WORDS)),
+        "relative-json-pointer" => format!("{}/{}/{}", random.below(4), random.pick(WORDS), random.below(10)),
+        "regex" => format!("^[a-z]{{1,{}}}-{}$", random.below(9) + 1, random.pick(WORDS)),
+        "idn-email" if random.one_in(2) => "jürgen@bücher.example".to_owned(),
+        "idn-email" => email(random),
+        "idn-hostname" if random.one_in(2) => "bücher.example".to_owned(),
+        "idn-hostname" => hostname(random),
+        _ => return None,
+    })
+}
+
+/// A text that has not this format, whichever it is.
+pub(super) fn bad_other_format(name: &str, random: &mut Random) -> String {
+    match (name, TextFormat::from_name(name)) {
+        (_, Some(known)) => bad_format(known, random),
+        ("date-time", _) => bad_date_time(random),
+        ("date", _) => bad_date(random),
+        // No format takes more than one or two of these.
+        _ => {
+            (*random.pick(&["a b", "http://[", "{unclosed", "[a-", "-1", "<tag>", "a..b", "@", "%zz", "\\"]))
+                .to_owned()
+        }
+    }
+}
+
 fn email(random: &mut Random) -> String {
     let local = match random.below(8) {
         0 => format!("{}+{}", random.pick(WORDS), random.below(100)),

@@ -4,7 +4,10 @@
 use hw_event::RejectCode;
 
 use super::{
+    guarded::{Guarded, is_of_guard},
+    json::Intent,
     number::{Grid, respelled},
+    parts::Parts,
     pattern::{self, Stretch},
     random::Random,
     site::{Site, Step},
@@ -21,13 +24,13 @@ use crate::{
 /// Beyond this many values an event is kept as small as its schema lets it be …
 const VALUES_USUAL: u32 = 2_000;
 /// … and beyond this many it is given up.
-const VALUES_MAX: u32 = 25_000;
+pub(super) const VALUES_MAX: u32 = 25_000;
 /// Elements of an array, or members of a map, that are made to be too many.
-const COUNT_MAX: u64 = 20_000;
+pub(super) const COUNT_MAX: u64 = 20_000;
 const TRIES: u64 = 40;
 
 /// Names of properties that a schema does not name.
-const UNKNOWN_NAMES: &[&str] =
+pub(super) const UNKNOWN_NAMES: &[&str] =
     &["note", "trace_id", "source.host", "x/y~z", "größe", "debug", "v2", "Extra Field", "🛰"];
 
 /// The rule that is to be broken, seen from some value on the way to it.
@@ -66,19 +69,39 @@ pub(super) struct Maker<'a> {
     pub turn: u64,
     /// Values made.
     pub values: u32,
+    /// What values are proposed from where the compiled rules do not say enough.
+    pub parts: &'a Parts,
+    /// What such values are meant for.
+    pub intent: Intent,
+    /// No member may be proposed that nothing describes.
+    pub bare: bool,
+}
+
+impl<'a> Maker<'a> {
+    pub fn new(schema: &'a Schema, parts: &'a Parts, random: Random, turn: u64) -> Maker<'a> {
+        Maker { schema, random, turn, values: 0, parts, intent: Intent::Pass, bare: false }
+    }
 }
 
 impl Maker<'_> {
     pub fn root(&mut self, aim: Option<Aim<'_>>) -> Option<Tree> {
         let schema = self.schema;
-        self.object(&schema.root, aim)
+        let event = Guarded::Event(&schema.root);
+        match (schema.guard.as_deref(), aim) {
+            (Some(guard), None) => self.passing(event, guard),
+            (
+                Some(guard),
+                Some(Aim { path: [], code: code @ (RejectCode::Keyword | RejectCode::OutOfRange) }),
+            ) => self.failing(event, guard, code),
+            _ => self.object(&schema.root, aim),
+        }
     }
 
-    fn small(&self) -> bool {
+    pub(super) fn small(&self) -> bool {
         self.values > VALUES_USUAL
     }
 
-    fn object(&mut self, object: &Object, aim: Option<Aim<'_>>) -> Option<Tree> {
+    pub(super) fn object(&mut self, object: &Object, aim: Option<Aim<'_>>) -> Option<Tree> {
         let here = aim.filter(|aim| aim.path.is_empty()).map(|aim| aim.code);
         let omitted = aim.and_then(|aim| match (aim.path, aim.code) {
             ([Step::Field(index)], RejectCode::Required) => Some(*index),
@@ -162,6 +185,17 @@ impl Maker<'_> {
         if self.values > VALUES_MAX {
             return None;
         }
+        match (&field.guard, aim) {
+            (Some(guard), None) => self.passing(Guarded::Field(field), guard),
+            (Some(guard), Some(Aim { path: [], code })) if is_of_guard(field, code) => {
+                self.failing(Guarded::Field(field), guard, code)
+            }
+            _ => self.unguarded(field, aim),
+        }
+    }
+
+    /// By the compiled rules alone.
+    pub(super) fn unguarded(&mut self, field: &Field, aim: Option<Aim<'_>>) -> Option<Tree> {
         let container = !field.kind.is_scalar();
         match aim {
             Some(Aim { path: [], code }) if !container || code == RejectCode::Type => {
@@ -174,6 +208,7 @@ impl Maker<'_> {
             Kind::Object(object) => self.object(object, aim),
             Kind::Array(array) => self.array(array, aim),
             Kind::Map(map) => self.map(map, aim),
+            Kind::Json(_) => Some(self.anything()),
             _ => self.scalar(field),
         }
         .or((aim.is_none() && field.nullable).then(|| Tree::raw("null")))
@@ -208,7 +243,7 @@ impl Maker<'_> {
         let aimed = inner.map(|inner| (self.random.below(count), inner));
         let mut items: Vec<Tree> = Vec::new();
         let mut forms: Vec<Vec<u8>> = Vec::new();
-        for index in 0..count {
+        'items: for index in 0..count {
             let aim = aimed.filter(|(at, _)| *at == index).map(|(_, aim)| aim);
             let mut item = match self.value(&array.element, aim) {
                 Some(item) => item,
@@ -219,6 +254,9 @@ impl Maker<'_> {
                 let mut tries = 0;
                 while forms.contains(&form(&item)) {
                     tries += 1;
+                    if tries > TRIES && twin {
+                        break 'items;
+                    }
                     if tries > TRIES {
                         return None;
                     }
@@ -228,7 +266,9 @@ impl Maker<'_> {
             }
             items.push(item);
         }
-        if twin {
+        if let (true, [only]) = (twin, items.as_slice()) {
+            items.push(only.clone());
+        } else if twin {
             let last = items.len().checked_sub(1)?;
             items[last] = items[self.random.index(last)].clone();
         }
@@ -259,7 +299,6 @@ impl Maker<'_> {
         if let Some(one_of) = &field.one_of {
             return self.listed(one_of, &field.kind, Listed::Passes);
         }
-        #[allow(unreachable_patterns, reason = "a kind that is not known here takes what it takes")]
         match &field.kind {
             Kind::Boolean => Some(Tree::raw(self.random.pick(&["true", "false"]))),
             Kind::Integer(rules) => self.number(Grid::integer(rules.as_deref())),
@@ -282,7 +321,7 @@ impl Maker<'_> {
                 let text = self.text(&field.kind, rules.as_deref())?;
                 Some(Tree::string(&text, &mut self.random))
             }
-            _ => Some(self.anything()),
+            Kind::Object(_) | Kind::Array(_) | Kind::Map(_) | Kind::Json(_) => None,
         }
     }
 
@@ -376,7 +415,7 @@ fn keeps(one_of: &OneOf, index: usize, kind: &Kind) -> bool {
 }
 
 /// A bound that belongs to what it bounds, where the numbers are too long to calculate with.
-fn limit(rules: &crate::rules::NumberRules) -> Option<Tree> {
+pub(super) fn limit(rules: &crate::rules::NumberRules) -> Option<Tree> {
     let bounds = [&rules.minimum, &rules.maximum].into_iter().flatten();
     let bound =
         bounds.filter(|bound| !bound.exclusive).find(|bound| rules.check_exact(&bound.limit).is_ok())?;
@@ -386,7 +425,7 @@ fn limit(rules: &crate::rules::NumberRules) -> Option<Tree> {
 }
 
 /// What makes two items equal.
-fn form(item: &Tree) -> Vec<u8> {
+pub(super) fn form(item: &Tree) -> Vec<u8> {
     let mut form = Vec::new();
     write_canonical(&item.write(&mut Random::of(&[0])), &mut form);
     form
