@@ -167,3 +167,42 @@ body = "1KiB"
 "#;
     insta::assert_snapshot!(faults(text, &Overrides::default()));
 }
+
+/// Whatever stands in the file: a configuration or faults, no panic; each fault has a text.
+#[test]
+fn a_damaged_file_has_faults_and_nothing_else() {
+    const SEEDS: [&str; 6] = [
+        "data = \"d\"\nack = \"os\"\n[http]\nlisten = \"127.0.0.1:0\"\n",
+        "[tcp.a]\nlisten = \"127.0.0.1:0\"\nstream = \"s\"\nfields = {tp = \"type\", vl = \"value\"}\nts_digits = 13\n",
+        "[directory.in]\npath = \"in\"\nstream = \"s\"\n[journal]\nsegment = \"64MiB\"\nbudget = \"8GiB\"\n",
+        "[limits]\nevent = \"1MiB\"\ndepth = 128\nrequest_time = \"30s\"\n[sql]\nrows = 10\n",
+        "[a.b.c]\nx = [1, {y = 1979-05-27T07:32:00Z}]\n'lit' = \"\"\"m\"\"\"\n",
+        "\u{feff}# é\n\"k\\u0000\" = 1e400\nn = nan\nh = 0xdeadbeef\n",
+    ];
+    const PIECES: [&str; 12] =
+        ["[", "]", "=", "\"", "\n", "{", "tcp.", "\\u", "é", "\0", "9999999999999999999999", "[["];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % bound.max(1) as u64) as usize
+    };
+    for round in 0..3000 {
+        let mut text: Vec<char> = SEEDS[round % SEEDS.len()].chars().collect();
+        for _ in 0..1 + below(4) {
+            let at = below(text.len());
+            match below(3) {
+                0 => drop(text.splice(at..at, PIECES[below(PIECES.len())].chars())),
+                1 => drop(text.splice(at..(at + 1 + below(8)).min(text.len()), [])),
+                _ => text.truncate(at.max(1)),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        let source = source(&text);
+        let loaded = load(Path::new("proj"), Some(&source), &Overrides::default());
+        let is_faulty = loaded.faults.iter().any(Fault::is_error);
+        assert!(loaded.config.is_some() != is_faulty, "round {round}: {text:?}");
+        assert!(loaded.faults.iter().all(|fault| !fault.to_string().is_empty()), "round {round}: {text:?}");
+    }
+}
