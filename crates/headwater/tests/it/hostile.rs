@@ -40,6 +40,8 @@ const PROBE: &str = r#"{"type": "object", "properties": {"n": {"type": "integer"
 const BATCH: usize = 1000;
 const PRODUCERS: usize = 4;
 const POOL: u64 = 6000;
+/// Events a second, the same of the clean run and the other; as fast as it goes would measure the machine. `HW_RATE`.
+const RATE: usize = 20_000;
 
 /// Texts that have broken other software.
 const NAUGHTY: &[&str] = &[
@@ -156,6 +158,8 @@ async fn flood(
     total: usize,
 ) -> BTreeMap<&'static str, i64> {
     let requests = total / BATCH;
+    let rate: usize = std::env::var("HW_RATE").ok().and_then(|n| n.parse().ok()).unwrap_or(RATE);
+    let every = Duration::from_secs_f64((BATCH * PRODUCERS) as f64 / rate as f64);
     let mut tasks = tokio::task::JoinSet::new();
     for producer in 0..PRODUCERS {
         let (client, url) = (server.client(), format!("{}/v1/streams/hostile/events", server.http));
@@ -173,7 +177,9 @@ async fn flood(
             })
             .collect();
         tasks.spawn(async move {
+            let mut ticks = tokio::time::interval(every);
             for (body, bad) in bodies {
+                ticks.tick().await;
                 let request = client.post(&url).header("content-type", "application/x-ndjson").body(body);
                 let answer = request.send().await.unwrap();
                 let receipt: Value = answer.json().await.unwrap();
