@@ -117,6 +117,17 @@ pub(crate) fn recover(disk: &dyn Disk) -> Result<Option<Recovery>, OpenError> {
     let file_bytes = newest.file.len().map_err(failed("measure", &newest.name))?;
     // The last page is the trailer's.
     let limit = file_bytes.saturating_sub(PAGE).max(FRAMES_START);
+    let cut_short = file_bytes < newest.header.segment_bytes;
+    if cut_short {
+        // It had its whole length before it had its name: no crash leaves it like this.
+        damage.push(Damage {
+            file: newest.name.clone(),
+            start: file_bytes,
+            end: newest.header.segment_bytes,
+            seqs: None,
+            reason: "the end of the file is missing, and whatever appends stood in it".to_owned(),
+        });
+    }
     let mut contents = scan_segment(&newest, limit)?;
     let (last, tail) = cut_tail(&newest, &mut contents, limit, file_bytes, &mut damage)?;
     let released = contents.released;
@@ -173,7 +184,7 @@ pub(crate) fn recover(disk: &dyn Disk) -> Result<Option<Recovery>, OpenError> {
     let base = chain.len() - 1 - base;
 
     // What is missing, and what the rest adds up to.
-    let mut lost_after_base = false;
+    let mut lost_after_base = cut_short;
     let mut state = State::default();
     let (mut tail_keys, mut tail_keys_newest) = (Vec::new(), Timestamp(0));
     let tail_keys_from = chain[base].0.header.first;
