@@ -56,26 +56,28 @@ impl Catalog {
     /// Reads every stream's file.
     pub fn open(disk: Arc<dyn Disk>) -> Result<Catalog, CatalogError> {
         let registry = Arc::new(Registry::default());
-        let io = |action, file: &str| {
-            let file = file.to_owned();
-            move |source| CatalogError::Io { action, file, source }
-        };
-        for file in disk.list().map_err(io("list", "."))? {
+        for file in list(&*disk)? {
             if file.ends_with(".part") {
                 // A write that did not come to its rename: nothing was promised.
-                disk.remove(&file).map_err(io("remove", &file))?;
-                continue;
+                let failed = |source| CatalogError::Io { action: "remove", file: file.clone(), source };
+                disk.remove(&file).map_err(failed)?;
+            } else if file.ends_with(".json") {
+                registry.put(stream_of(&*disk, &file)?);
             }
-            let Some(number) = file.strip_suffix(".json") else { continue };
-            let damaged = |reason: String| CatalogError::Damaged { file: file.clone(), reason };
-            let bytes = read(&*disk, &file)?;
-            let stream = parse(&bytes).map_err(damaged)?;
-            if number != stream.id.0.to_string() {
-                return Err(damaged(format!("it describes stream {}", stream.id)));
-            }
-            registry.put(stream);
         }
         Ok(Catalog { disk, registry, writing: Mutex::default() })
+    }
+
+    /// The streams whose files can be read, and what is wrong with the others. Changes nothing.
+    pub fn inspect(disk: &dyn Disk) -> Result<(Registry, Vec<CatalogError>), CatalogError> {
+        let (registry, mut faults) = (Registry::default(), Vec::new());
+        for file in list(disk)?.iter().filter(|file| file.ends_with(".json")) {
+            match stream_of(disk, file) {
+                Ok(stream) => registry.put(stream),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        Ok((registry, faults))
     }
 
     pub fn registry(&self) -> &Arc<Registry> {
@@ -154,6 +156,19 @@ impl Catalog {
             reason: "the registry did not take it".into(),
         })
     }
+}
+
+fn list(disk: &dyn Disk) -> Result<Vec<String>, CatalogError> {
+    disk.list().map_err(|source| CatalogError::Io { action: "list", file: ".".to_owned(), source })
+}
+
+fn stream_of(disk: &dyn Disk, file: &str) -> Result<Stream, CatalogError> {
+    let damaged = |reason: String| CatalogError::Damaged { file: file.to_owned(), reason };
+    let stream = parse(&read(disk, file)?).map_err(damaged)?;
+    if file.strip_suffix(".json") != Some(&stream.id.0.to_string()) {
+        return Err(damaged(format!("it describes stream {}", stream.id)));
+    }
+    Ok(stream)
 }
 
 fn render(stream: &Stream) -> Vec<u8> {

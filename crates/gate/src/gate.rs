@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -80,6 +80,10 @@ struct Inner {
     closed: AtomicBool,
     // A std mutex: held to send a clone of the sender out, never across an await. `None` once closed.
     queue: Mutex<Option<mpsc::Sender<Queued>>>,
+    /// Streams that get no more room in the journal for now, and why. Whole sets are swapped in, and only looked
+    /// at while there is one.
+    behind: RwLock<HashMap<StreamId, Arc<str>>>,
+    any_behind: AtomicBool,
     // A std mutex: held to take or to put back one decoder.
     decoders: Mutex<HashMap<(StreamId, SchemaNumber), Vec<Decoder>>>,
 }
@@ -115,6 +119,8 @@ impl Gate {
             room,
             closed: AtomicBool::new(false),
             queue: Mutex::new(Some(sender)),
+            behind: RwLock::default(),
+            any_behind: AtomicBool::new(false),
             decoders: Mutex::default(),
         };
         (Gate { inner: Arc::new(inner) }, running)
@@ -138,6 +144,21 @@ impl Gate {
 
     pub fn entropy(&self) -> &dyn Entropy {
         &*self.inner.parts.entropy
+    }
+
+    /// The streams whose requests are refused until the next call leaves them out, each with the reason.
+    pub fn set_behind(&self, behind: HashMap<StreamId, Arc<str>>) {
+        let any = !behind.is_empty();
+        *self.inner.behind.write().unwrap_or_else(PoisonError::into_inner) = behind;
+        self.inner.any_behind.store(any, Ordering::Release);
+    }
+
+    fn check_behind(&self, stream: StreamId) -> Result<(), Refusal> {
+        if !self.inner.any_behind.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let behind = self.inner.behind.read().unwrap_or_else(PoisonError::into_inner);
+        behind.get(&stream).map_or(Ok(()), |reason| Err(Refusal::Behind(reason.clone())))
     }
 
     /// How many events a request for this stream may hold.
@@ -182,6 +203,7 @@ impl Gate {
             return Err(Refusal::Empty);
         }
         let stream = self.resolve(&submission.stream)?;
+        self.check_behind(stream.id)?;
         let events_max = events_max(&stream);
         if submission.events.len() > events_max {
             return Err(Refusal::TooManyEvents { events_max });

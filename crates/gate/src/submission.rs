@@ -132,6 +132,9 @@ pub enum Refusal {
     Busy,
     #[error("{0}")]
     Full(String),
+    /// This stream alone: its table cannot commit, and it has its share of the journal. The text says why.
+    #[error("{0}")]
+    Behind(Arc<str>),
     #[error("64 undeclared streams are known already, or they hold 1 GiB")]
     UndeclaredFull,
     #[error("{0}")]

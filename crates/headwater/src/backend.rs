@@ -1,18 +1,30 @@
 //! The server's side of what the HTTP surface asks for, and the surface put together: the doors' routes, the guard.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::Router;
 use hw_pipeline::FollowerHandle;
 use hw_query::{Cut, Runner};
 use hw_schema::Registry;
-use hw_serve::{CutFailed, Guard};
+use hw_serve::{CutFailed, Guard, VerifyRefused};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
+use serde_json::Value;
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::reading::Tables;
+use crate::{
+    reading::Tables,
+    status::Status,
+    verify::{self, Subject},
+};
+
+/// How long a verification waits for the lake to catch up: the shorter the journal's tail, the less it decodes.
+const CATCH_UP: Duration = Duration::from_secs(30);
 
 pub struct Backend {
     pub tables: Tables,
@@ -20,6 +32,11 @@ pub struct Backend {
     pub follower: FollowerHandle,
     pub metrics: PrometheusHandle,
     pub stop: CancellationToken,
+    pub status: Status,
+    /// The catalog's directory.
+    pub catalog: PathBuf,
+    /// One permit: one verification at a time.
+    pub verifying: Arc<Semaphore>,
 }
 
 #[async_trait]
@@ -53,6 +70,44 @@ impl hw_serve::Backend for Backend {
 
     fn metrics(&self) -> String {
         self.metrics.render()
+    }
+
+    fn status(&self) -> Value {
+        self.status.read(&self.tables, &self.follower)
+    }
+
+    fn verify(&self, names: Vec<String>) -> Result<mpsc::Receiver<Value>, VerifyRefused> {
+        let subject = Subject::new(self.tables.clone(), self.catalog.clone());
+        if let Some(name) = subject.unknown(&names) {
+            return Err(VerifyRefused::Unknown(name.to_owned()));
+        }
+        let permit = self.verifying.clone().try_acquire_owned().map_err(|_| VerifyRefused::Busy)?;
+        let (sender, lines) = mpsc::channel(verify::LINES_AHEAD);
+        let (line, mut made) = mpsc::channel(verify::LINES_AHEAD);
+        let (follower, stop) = (self.follower.clone(), self.stop.clone());
+        tokio::spawn(async move {
+            let work = async {
+                // A table that cannot commit is no reason not to look.
+                let _ = tokio::time::timeout(CATCH_UP, follower.commit_now()).await;
+                verify::run(subject, names, line).await;
+            };
+            let pass_on = async {
+                while let Some(line) = made.recv().await {
+                    // Names, numbers and texts: such a value always serializes.
+                    if sender.send(serde_json::to_value(line).unwrap_or_default()).await.is_err() {
+                        break;
+                    }
+                }
+                // Nobody listens: whoever makes lines learns of it.
+                drop(made);
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = async { tokio::join!(work, pass_on) } => {}
+            }
+            drop(permit);
+        });
+        Ok(lines)
     }
 }
 

@@ -81,6 +81,57 @@ pub enum Command {
     /// Look at the events that were refused
     #[command(subcommand)]
     Rejects(Rejects),
+    /// Check journal, tables, rejects and ledger against each other
+    ///
+    /// Asks the running server; with --data and no server there, opens the data directory itself and changes nothing in
+    /// it. Checks the bytes against their checksums, the ledger's counts against the rows, and that every event has one
+    /// place. Exits with 0 if all is well, with 1 if something is wrong.
+    Verify(Verify),
+    /// Look at the machine, the configuration and the data directory, and say what to do
+    ///
+    /// Works with and without a running server, and changes nothing. Exits with 1 if there is a fault; warnings do not
+    /// count.
+    Doctor(Doctor),
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Streams, or rejects or ledger [default: everything]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// How the checks are written
+    #[arg(long, value_enum, default_value = "table", conflicts_with = "json")]
+    pub format: CheckFormat,
+    /// Short for --format json
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The project
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+    #[command(flatten)]
+    pub settings: SettingArgs,
+    /// How the checks are written
+    #[arg(long, value_enum, default_value = "table", conflicts_with = "json")]
+    pub format: CheckFormat,
+    /// Short for --format json
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people
+    Table,
+    /// One document
+    Json,
+    /// One JSON object a check
+    Ndjson,
 }
 
 #[derive(Debug, Args)]

@@ -48,9 +48,7 @@ impl DataDirectory {
             .open(&lock_path)
             .with_context(|| format!("cannot open {}", lock_path.display()))?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let owner = fs::read_to_string(&lock_path).unwrap_or_default().trim().to_owned();
-            let owner = if owner.is_empty() { "unknown".to_owned() } else { owner };
-            return Err(InUse { path, owner }.into());
+            return Err(InUse { owner: owner(&lock_path), path }.into());
         }
         lock.set_len(0)?;
         writeln!(lock, "{}", std::process::id())?;
@@ -58,6 +56,18 @@ impl DataDirectory {
         // Left by a process that was killed: nobody listens there now.
         directory.remove_endpoints()?;
         Ok(directory)
+    }
+
+    /// Takes a directory that is there, to look and not to touch. A server that starts meanwhile is turned away.
+    pub fn inspect(path: &Path) -> anyhow::Result<DataDirectory> {
+        let path = fs::canonicalize(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let lock_path = path.join(LOCK);
+        let lock = fs::File::open(&lock_path)
+            .with_context(|| format!("{} is no data directory: it has no file {LOCK}", path.display()))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(InUse { owner: owner(&lock_path), path }.into());
+        }
+        Ok(DataDirectory { path, _lock: lock })
     }
 
     pub fn path(&self) -> &Path {
@@ -107,6 +117,14 @@ impl DataDirectory {
             _ => Ok(()),
         }
     }
+}
+
+/// Who holds the lock, as far as the file tells. One who only looks does not write into it, so that the number
+/// may be that of a process that is gone.
+fn owner(lock: &Path) -> String {
+    let pid = fs::read_to_string(lock).unwrap_or_default().trim().to_owned();
+    let lives = !pid.is_empty() && Path::new("/proc").join(&pid).exists();
+    if lives { pid } else { "unknown".to_owned() }
 }
 
 #[derive(Serialize)]

@@ -7,14 +7,18 @@ mod cli;
 mod client;
 mod config;
 mod data_directory;
+mod doctor;
 mod exit;
 mod fault;
 mod output;
 mod project;
 mod reading;
+mod shares;
 mod shutdown;
+mod status;
 mod telemetry;
 mod up;
+mod verify;
 
 use std::{io::Write, process::ExitCode};
 
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
         Command::Up(arguments) => up(arguments),
         Command::Check(arguments) => check(arguments).into(),
         Command::Test(arguments) => check_data::run(&arguments).into(),
+        Command::Doctor(arguments) => doctor::run(&arguments).into(),
         command => client::run(command).into(),
     }
 }
@@ -48,10 +53,15 @@ fn up(arguments: cli::Up) -> ExitCode {
         eprintln!("{}", summary(&checked.faults));
         return Exit::Usage.into();
     };
+    let (data, directory) = (config.data.clone(), arguments.directory);
     match run_server(config, project) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", told(&error));
+            let (directory, data) = (directory.display(), data.display());
+            eprintln!(
+                "  hint: nothing was lost by this; headwater doctor {directory} --data {data} says what to do"
+            );
             Exit::Usage.into()
         }
     }

@@ -2,7 +2,14 @@
 //! Always: the order of the start is the order of trust: own the directory, keys, catalog, journal, lake, gate,
 //! doors; `endpoints.json` and the line `ready` come last. How it stops stands in `shutdown.rs`.
 
-use std::{collections::BTreeMap, io::Write, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use hw_event::{Clock, Seq, SystemClock, Timestamp};
@@ -14,7 +21,7 @@ use hw_gate::{
         tcp::{TcpFormat, TcpSettings, TsWidth, serve as serve_tcp},
     },
 };
-use hw_journal::{FileDisk, Journal, Log};
+use hw_journal::{FileDisk, Found, Journal, Log};
 use hw_lake::{Lake, LakeSettings, Table};
 use hw_pipeline::{FollowerHandle, FollowerSettings, follow};
 use hw_query::{Runner, SqlSettings};
@@ -31,7 +38,10 @@ use crate::{
     exit::Exit,
     project::Project,
     reading::{Opener, Tables},
-    shutdown, telemetry,
+    shares::{self, Behind},
+    shutdown,
+    status::Status,
+    telemetry,
 };
 
 /// What the verdicts on one request's events may take, beside its body.
@@ -71,21 +81,41 @@ pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<Exit
         return Ok(code);
     }
 
-    let (journal, recovered) = {
-        let (disk, clock) = (open_disk(&directory.journal())?, clock.clone());
-        let settings = journal_settings(&config);
-        tokio::task::spawn_blocking(move || Journal::open(Arc::new(disk), clock, &SystemEntropy, settings))
-            .await??
+    // Journal and lake are looked at before the first byte is written: what does not belong together stays as it is.
+    let disk = Arc::new(open_disk(&directory.journal())?);
+    let found = tokio::task::spawn_blocking({
+        let disk = disk.clone();
+        move || Found::read(&*disk)
+    })
+    .await??;
+    let registry = catalog.registry().clone();
+    let lake_settings = LakeSettings { hash_key_id: Some(hash_key.id().into()), ..LakeSettings::default() };
+    let lake_path = directory.lake();
+    let open_lake = |id| Lake::open(&lake_path, id, registry.clone(), lake_settings.clone());
+    let mut lake = None;
+    match found.journal_id() {
+        Some(id) => {
+            let opened = open_lake(id).await?;
+            check_ahead(&opened, &registry, found.last())?;
+            lake = Some(opened);
+        }
+        None => check_no_tables(&lake_path)?,
+    }
+    let journal_settings = journal_settings(&config);
+    let (journal, recovered) = tokio::task::spawn_blocking({
+        let (clock, settings) = (clock.clone(), journal_settings.clone());
+        move || Journal::open_found(found, disk, clock, &SystemEntropy, settings)
+    })
+    .await??;
+    let lake = match lake {
+        Some(lake) => lake,
+        None => open_lake(recovered.journal_id).await?,
     };
     for damage in &recovered.damage {
         tracing::error!(file = %damage.file, start = damage.start, end = damage.end, reason = %damage.reason, "the journal is damaged");
     }
     tracing::info!(last = %recovered.last, epoch = recovered.boot_epoch, cut_bytes = recovered.cut_bytes, "the journal is open");
 
-    let registry = catalog.registry().clone();
-    let lake_settings = LakeSettings { hash_key_id: Some(hash_key.id().into()), ..LakeSettings::default() };
-    let lake = Lake::open(&directory.lake(), recovered.journal_id, registry.clone(), lake_settings).await?;
-    check_ahead(&lake, &registry, recovered.last)?;
     let follower = FollowerHandle::new();
     let log: Arc<dyn Log> = Arc::new(journal.clone());
     let following = tokio::spawn(follow(
@@ -149,6 +179,7 @@ pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<Exit
             readers.push(door?);
         }
     }
+    let behind = Behind::default();
     let connections = Arc::new(Semaphore::new(config.limits.connections.get()));
     let runner = Runner::new(sql_settings(&config), Arc::new(Opener(seal_keys.clone())))?;
     let backend = Arc::new(Backend {
@@ -157,7 +188,20 @@ pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<Exit
         follower: follower.clone(),
         metrics: metrics.clone(),
         stop: stop.clone(),
+        status: Status {
+            data: directory.path().to_owned(),
+            started: Instant::now(),
+            sql_memory: config.sql.memory.bytes(),
+            connections_max: config.limits.connections.get(),
+            connections: connections.clone(),
+            behind: behind.clone(),
+            descriptors: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
+        },
+        catalog: directory.catalog(),
+        verifying: Arc::new(Semaphore::new(1)),
     });
+    let share = shares::share(&journal_settings);
+    tokio::spawn(shares::keep(backend.tables.clone(), gate.clone(), share, behind, stop.clone()));
     let ingest = ingest_router(
         gate.clone(),
         HttpSettings {
@@ -257,6 +301,20 @@ fn check_ahead(lake: &Lake, registry: &Registry, last: Seq) -> anyhow::Result<()
     Ok(())
 }
 
+/// A new journal would give offsets again that the tables of another one hold.
+fn check_no_tables(lake: &std::path::Path) -> anyhow::Result<()> {
+    let entries = std::fs::read_dir(lake).into_iter().flatten().flatten();
+    let table = entries.map(|entry| entry.path()).find(|path| path.join("_delta_log").is_dir());
+    if let Some(table) = table {
+        anyhow::bail!(
+            "the journal is gone, but there are tables: {}\n  \
+             restore journal/ and lake/ from one backup; to begin anew, name another data directory",
+            table.display()
+        );
+    }
+    Ok(())
+}
+
 fn journal_settings(config: &CheckedConfig) -> hw_journal::Settings {
     let budget_bytes = config.journal.budget.bytes();
     hw_journal::Settings {
@@ -294,6 +352,7 @@ fn tcp_settings(
         fields: Arc::new(KvFields::new(listener.fields.0.clone())),
         ack: listener.ack,
         record_bytes_max: config.limits.event.as_usize(),
+        record_time: config.limits.request_time,
     }
 }
 

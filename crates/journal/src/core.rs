@@ -12,11 +12,11 @@ use std::{io, sync::Arc, time::Duration};
 use hw_event::{Clock, Entropy, Seq, Timestamp};
 
 use crate::{
-    Append, AppendError, Damage, Disk, Log, OpenError, Record, RecordKind, Recovered, Settings, block,
+    Append, AppendError, Damage, Disk, Found, Log, OpenError, Record, RecordKind, Recovered, Settings, block,
     frame::{self, FrameKind, Head},
     index::{self, Entry},
     keys::KeyRecord,
-    recovery::{self, Recovery, failed},
+    recovery::{Recovery, failed},
     segment::{FRAMES_START, PAGE, Previous, SegmentFile, Trailer, align_page},
     shelf::Shelf,
     state::State,
@@ -95,7 +95,20 @@ impl Core {
         settings: Settings,
     ) -> Result<(Core, Recovered), OpenError> {
         check(&settings)?;
-        match recovery::recover(disk.as_ref())? {
+        let found = Found::read(disk.as_ref())?;
+        Core::open_found(found, disk, clock, entropy, settings)
+    }
+
+    /// Goes on from what was found in `disk`. Here the first byte is written.
+    pub fn open_found(
+        found: Found,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        entropy: &dyn Entropy,
+        settings: Settings,
+    ) -> Result<(Core, Recovered), OpenError> {
+        check(&settings)?;
+        match found.recovery {
             Some(recovery) => Core::resume(disk, clock, settings, recovery),
             None => Core::create(disk, clock, entropy, settings),
         }
@@ -171,6 +184,7 @@ impl Core {
             shelf.put(found.file, found.entries, found.end, found.last, is_open);
         }
         shelf.release(recovery.released);
+        shelf.set_next_offsets(recovery.state.next_offsets.clone());
         shelf.note_damage(recovery.damage.iter().cloned());
         for damage in &recovery.damage {
             tracing::error!(file = %damage.file, start = damage.start, end = damage.end, seqs = ?damage.seqs,

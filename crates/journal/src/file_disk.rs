@@ -16,6 +16,7 @@ pub struct FileDisk {
     directory: PathBuf,
     /// Kept open: its sync makes names durable.
     handle: fs::File,
+    writable: bool,
 }
 
 impl FileDisk {
@@ -28,7 +29,17 @@ impl FileDisk {
             }
         }
         let handle = fs::File::open(directory)?;
-        Ok(FileDisk { directory: directory.into(), handle })
+        Ok(FileDisk { directory: directory.into(), handle, writable: true })
+    }
+
+    /// Opens a directory that is there, to look and not to touch: whatever would change it is refused.
+    pub fn read_only(directory: &Path) -> io::Result<FileDisk> {
+        let handle = fs::File::open(directory)?;
+        Ok(FileDisk { directory: directory.into(), handle, writable: false })
+    }
+
+    fn writable(&self) -> io::Result<()> {
+        if self.writable { Ok(()) } else { Err(io::ErrorKind::ReadOnlyFilesystem.into()) }
     }
 }
 
@@ -36,8 +47,8 @@ impl Disk for FileDisk {
     fn open(&self, name: &str, create: bool) -> io::Result<Arc<dyn DiskFile>> {
         let file = fs::OpenOptions::new()
             .read(true)
-            .write(true)
-            .create(create)
+            .write(self.writable)
+            .create(create && self.writable)
             .truncate(false)
             .mode(0o600)
             .open(self.directory.join(name))?;
@@ -57,10 +68,12 @@ impl Disk for FileDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.writable()?;
         fs::rename(self.directory.join(from), self.directory.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.writable()?;
         fs::remove_file(self.directory.join(name))
     }
 

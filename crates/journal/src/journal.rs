@@ -15,10 +15,10 @@ use hw_event::{Ack, Clock, Entropy, Seq, StreamId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::{
-    Append, AppendError, BlockKind, BlockRef, Disk, Log, OpenError, ReadError, Recovered, Settings,
+    Append, AppendError, BlockKind, BlockRef, Disk, Found, Log, OpenError, ReadError, Recovered, Settings,
     StoredAppend, Usage,
     core::{Core, not_storable},
-    frame,
+    found, frame,
     shelf::Shelf,
 };
 
@@ -86,7 +86,19 @@ impl Journal {
         entropy: &dyn Entropy,
         settings: Settings,
     ) -> Result<(Journal, Recovered), OpenError> {
-        let (core, recovered) = Core::open(disk, clock, entropy, settings.clone())?;
+        let found = Found::read(disk.as_ref())?;
+        Journal::open_found(found, disk, clock, entropy, settings)
+    }
+
+    /// Goes on from what was found in `disk`. Blocks; starts one thread.
+    pub fn open_found(
+        found: Found,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        entropy: &dyn Entropy,
+        settings: Settings,
+    ) -> Result<(Journal, Recovered), OpenError> {
+        let (core, recovered) = Core::open_found(found, disk, clock, entropy, settings.clone())?;
         let room = settings.queue_bytes_max.min(u32::MAX as usize).min(Semaphore::MAX_PERMITS);
         let queue = Queue {
             waiting: VecDeque::new(),
@@ -110,6 +122,41 @@ impl Journal {
             |source| OpenError::Disk { action: "start the writer of", file: ".".to_owned(), source },
         )?;
         Ok((Journal { handle: Arc::new(Handle { shared }) }, recovered))
+    }
+
+    /// A journal to read and not to write: appends are refused as if it were closed, and its files stay as they
+    /// are. `None`: there is none.
+    pub fn inspect(found: Found) -> Option<(Journal, Recovered)> {
+        let recovery = found.recovery?;
+        let recovered = found::recovered(&recovery);
+        let shelf = Shelf::new(recovery.last);
+        let count = recovery.segments.len();
+        for (at, segment) in recovery.segments.into_iter().enumerate() {
+            shelf.put(segment.file, segment.entries, segment.end, segment.last, at + 1 == count);
+        }
+        shelf.release(recovery.released);
+        shelf.set_next_offsets(recovery.state.next_offsets);
+        shelf.note_damage(recovery.damage);
+        let queue = Queue {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            last: recovered.last,
+            closing: true,
+            untidy: false,
+            free_segments: recovery.free.len() + recovery.stale.len(),
+            failed: None,
+        };
+        let room = Arc::new(Semaphore::new(0));
+        room.close();
+        let shared = Shared {
+            settings: Settings::default(),
+            shelf: Arc::new(shelf),
+            queue: Mutex::new(queue),
+            wake: Condvar::new(),
+            room,
+            ended: watch::Sender::new(true),
+        };
+        Some((Journal { handle: Arc::new(Handle { shared: Arc::new(shared) }) }, recovered))
     }
 
     /// Queues an append and returns once it has its number. Waits for room in the queue.
@@ -159,6 +206,7 @@ impl Journal {
             appended: queue.last,
             durable: *shared.shelf.durable().borrow(),
             first_kept: shared.shelf.first_kept(),
+            newest_received_at: shared.shelf.newest_received_at(),
             failed: queue.failed.as_ref().map(ToString::to_string),
             damage: shared.shelf.damage(),
         }
@@ -167,6 +215,17 @@ impl Journal {
     /// Key records at or before this append may be forgotten. They are, when the next segment is opened.
     pub fn release_keys(&self, through: Seq) {
         self.handle.shared.shelf.release_keys(through);
+    }
+
+    /// The first offset not given yet, by stream and partition: every offset of a durable append is below it.
+    pub fn next_offsets(&self) -> HashMap<(StreamId, i32), i64> {
+        self.handle.shared.shelf.next_offsets()
+    }
+
+    /// Bytes of one stream's blocks of one kind after an append. Costs a step for each block, so it is no
+    /// question for every request.
+    pub fn bytes_after(&self, stream: StreamId, kind: BlockKind, after: Seq) -> u64 {
+        self.handle.shared.shelf.bytes_after(stream, kind, after)
     }
 
     /// Bytes of blocks that no table holds yet, by stream.

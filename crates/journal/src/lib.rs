@@ -8,6 +8,7 @@ mod core;
 mod cursor;
 mod disk;
 mod file_disk;
+mod found;
 mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -27,6 +28,7 @@ pub use append::{Append, Block, BlockHeader, BlockKind, Extension, Record, Recor
 pub use core::Core;
 pub use disk::{Disk, DiskFile};
 pub use file_disk::FileDisk;
+pub use found::Found;
 pub use journal::{Journal, Ticket};
 pub use log::{AppendError, BlockRef, Log, ReadError, StoredAppend};
 pub use opaque::{OpaqueError, kafka_run};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use hw_event::{Seq, StreamId};
+use hw_event::{Seq, StreamId, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
@@ -32,6 +32,8 @@ struct Shelved {
     released: Seq,
     keys_released: Seq,
     damage: Vec<Damage>,
+    /// The first offset not given yet, as of `durable`.
+    next_offsets: HashMap<(StreamId, i32), i64>,
 }
 
 /// One segment that is kept.
@@ -90,6 +92,7 @@ impl Shelf {
         let before = shelved.segments.get(&number).map_or(0, |segment| segment.entries.len());
         for (at, entry) in entries.iter().enumerate() {
             shelved.locate(number, before + at, entry);
+            shelved.fold_offsets(entry);
         }
         if let Some(segment) = shelved.segments.get_mut(&number) {
             segment.entries.extend(entries);
@@ -98,6 +101,16 @@ impl Shelf {
         }
         drop(shelved);
         self.durable.send_replace(last);
+    }
+
+    /// What recovery knows of offsets, also of those whose appends are gone.
+    pub fn set_next_offsets(&self, next_offsets: HashMap<(StreamId, i32), i64>) {
+        self.shelved().next_offsets = next_offsets;
+    }
+
+    /// The first offset not given yet, by stream and partition, as of some moment not before `durable`.
+    pub fn next_offsets(&self) -> HashMap<(StreamId, i32), i64> {
+        self.shelved().next_offsets.clone()
     }
 
     /// No more is written to this segment.
@@ -161,6 +174,11 @@ impl Shelf {
         self.shelved().segments.len()
     }
 
+    pub fn newest_received_at(&self) -> Option<Timestamp> {
+        let shelved = self.shelved();
+        shelved.segments.values().rev().find_map(|segment| Some(segment.entries.last()?.received_at))
+    }
+
     /// Bytes occupied by segments that hold an unreleased append.
     pub fn used_bytes(&self) -> u64 {
         let shelved = self.shelved();
@@ -179,6 +197,15 @@ impl Shelf {
         }
         bytes.retain(|_, bytes| *bytes > 0);
         bytes
+    }
+
+    /// Bytes of one stream's blocks of one kind after an append. Costs a step for each of them.
+    pub fn bytes_after(&self, stream: StreamId, kind: BlockKind, after: Seq) -> u64 {
+        let shelved = self.shelved();
+        let Some(located) = shelved.blocks.get(&(stream, kind)) else { return 0 };
+        let from = located.partition_point(|block| block.seq <= after);
+        let places = located.range(from..).filter_map(|block| shelved.place(block));
+        places.map(|place| u64::from(place.bytes)).sum()
     }
 
     fn plan(&self, after: Seq, bytes_max: usize) -> Result<Vec<Fetch>, ReadError> {
@@ -285,6 +312,15 @@ impl Shelved {
                 entry: at as u32,
                 block: block as u32,
             });
+        }
+    }
+
+    fn fold_offsets(&mut self, entry: &Entry) {
+        for (header, _) in &entry.blocks {
+            for run in &header.runs {
+                let next = self.next_offsets.entry((header.stream, run.partition)).or_insert(0);
+                *next = (*next).max(run.base.saturating_add(i64::from(run.span)));
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io, time::Duration};
 
 use bytes::Bytes;
-use hw_event::{Seq, StreamId};
+use hw_event::{Seq, StreamId, Timestamp};
 
 use crate::Record;
 
@@ -85,6 +85,8 @@ pub struct Usage {
     /// The last append that survives a power cut.
     pub durable: Seq,
     pub first_kept: Seq,
+    /// When the last append that is kept came.
+    pub newest_received_at: Option<Timestamp>,
     /// Set while the disk refuses to be written.
     pub failed: Option<String>,
     pub damage: Vec<Damage>,

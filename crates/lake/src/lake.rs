@@ -83,6 +83,40 @@ impl Lake {
         Lake::open_with(root, journal_id, registry, settings, Arc::new(OsSyncs)).await
     }
 
+    /// The tables as they are, to read and not to write: nothing is made or removed. A table that cannot be
+    /// opened is a fault of that table.
+    pub async fn inspect(
+        root: &Path,
+        journal_id: u128,
+        registry: Arc<Registry>,
+        settings: LakeSettings,
+    ) -> Result<Lake, LakeError> {
+        let path = root.to_owned();
+        let root = spawn_blocking(move || {
+            let path = std::path::absolute(&path)?;
+            // Without the directory there are no tables, which is no fault of a place that has had no events.
+            if path.exists() { path.canonicalize() } else { Ok(path) }
+        })
+        .await
+        .map_err(|_| LakeError::Panicked { directory: root.to_owned() })?
+        .map_err(|source| LakeError::Io { path: root.to_owned(), source })?;
+        let shared = Arc::new(Shared::new(root, journal_id, registry, settings, Arc::new(OsSyncs)));
+        for (table, name) in shared.names() {
+            let loaded = match shared.home(table, &name) {
+                Ok(home) => home.load(&shared.registry).await,
+                Err(error) => Err(error),
+            };
+            match loaded {
+                Ok(Some(committed)) => shared.publish(table, Arc::new(committed)),
+                Ok(None) => {}
+                Err(error) => {
+                    shared.set_fault(table, Some(error.to_string()));
+                }
+            }
+        }
+        Ok(Lake { shared })
+    }
+
     async fn open_with(
         root: &Path,
         journal_id: u128,
@@ -102,22 +136,8 @@ impl Lake {
         .map_err(|_| LakeError::Panicked { directory: root.to_owned() })?
         .map_err(|source| LakeError::Io { path: root.to_owned(), source })?;
 
-        let shared = Arc::new(Shared {
-            root,
-            app_id: format!("headwater/{journal_id:032x}").into(),
-            store: SyncingStore::new(syncs.clone()),
-            registry,
-            settings,
-            syncs,
-            tables: RwLock::default(),
-            faults: Mutex::default(),
-        });
-        let streams = shared.registry.all().into_iter().filter(|stream| !stream.versions.is_empty());
-        let mut tables: Vec<_> =
-            streams.map(|stream| (Table::Stream(stream.id), stream.name.to_string())).collect();
-        tables.push((Table::Rejects, "rejects".to_owned()));
-        tables.push((Table::Ledger, "ledger".to_owned()));
-        stream::iter(tables)
+        let shared = Arc::new(Shared::new(root, journal_id, registry, settings, syncs));
+        stream::iter(shared.names())
             .map(|(table, name)| shared.open_table(table, name))
             .buffer_unordered(TABLES_IN_FLIGHT)
             .try_collect::<()>()
@@ -147,6 +167,35 @@ impl Lake {
 }
 
 impl Shared {
+    fn new(
+        root: PathBuf,
+        journal_id: u128,
+        registry: Arc<Registry>,
+        settings: LakeSettings,
+        syncs: Arc<dyn Syncs>,
+    ) -> Shared {
+        Shared {
+            root,
+            app_id: format!("headwater/{journal_id:032x}").into(),
+            store: SyncingStore::new(syncs.clone()),
+            registry,
+            settings,
+            syncs,
+            tables: RwLock::default(),
+            faults: Mutex::default(),
+        }
+    }
+
+    /// Every table that may exist, and its directory's name.
+    fn names(&self) -> Vec<(Table, String)> {
+        let streams = self.registry.all().into_iter().filter(|stream| !stream.versions.is_empty());
+        let mut tables: Vec<_> =
+            streams.map(|stream| (Table::Stream(stream.id), stream.name.to_string())).collect();
+        tables.push((Table::Rejects, "rejects".to_owned()));
+        tables.push((Table::Ledger, "ledger".to_owned()));
+        tables
+    }
+
     pub(crate) fn home(&self, table: Table, name: &str) -> Result<DeltaHome, LakeError> {
         let identity =
             Identity { app_id: self.app_id.clone(), hash_key_id: self.settings.hash_key_id.clone() };

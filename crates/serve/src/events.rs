@@ -9,11 +9,11 @@ use arrow::{
     datatypes::{Int32Type, Int64Type, TimestampMicrosecondType},
 };
 use axum::{
-    body::Body,
+    body::Bytes,
     extract::{Path, RawQuery, State},
     response::{IntoResponse, Response},
 };
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use hw_event::Partition;
 use hw_query::QueryError;
@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use crate::{
     Problem,
+    outgoing::{STALL_TIME, paced},
     sql::Reads,
     streams::{bad_parameter, literal, no_stream, parameters, unknown_parameter},
 };
@@ -99,6 +100,7 @@ fn from(text: &str) -> Result<From, Problem> {
     (status = 200, description = "One line an event: `{\"partition\",\"offset\",\"received_at\",\"schema\",\"event\"}`, with `id` and `headers` where the event came as a CloudEvent. Header `Next`: the `from` of the next page.", content_type = "application/x-ndjson"),
     (status = 400, description = "`bad_parameter`", content_type = "application/problem+json"),
     (status = 404, description = "`no_stream`", content_type = "application/problem+json"),
+    (status = 429, description = "`busy`: many large answers are on their way.", content_type = "application/problem+json"),
     (status = 410, description = "`offset_gone`: the offset is below the first one kept, which `detail` and the header `Next` name.", content_type = "application/problem+json"),
 ))]
 pub(crate) async fn events(
@@ -131,6 +133,8 @@ pub(crate) async fn events(
         }
     };
 
+    // A page is made whole: room for the largest is taken before, and what it does not need given back.
+    let mut room = reads.room(PAGE_BYTES_MAX).await?;
     // The files' offset ranges make the first question cheap; only if gaps leave the page short all the rest is asked.
     let select = format!("SELECT * {of_partition} AND _offset >= {start}");
     let order = format!("ORDER BY _offset LIMIT {}", page.limit);
@@ -140,7 +144,13 @@ pub(crate) async fn events(
         lines = read(&reads, schema, &format!("{select} {order}")).await?;
     }
     let next = lines.last.map_or(start, |offset| offset.saturating_add(1));
-    let mut response = Response::new(Body::from(lines.text));
+    let spare = room.num_permits().saturating_sub(lines.text.len().div_ceil(1024));
+    drop(room.split(spare));
+    let text = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(lines.text))]).map(move |text| {
+        let _held = &room;
+        text
+    });
+    let mut response = Response::new(paced(text, STALL_TIME));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -11,9 +11,11 @@ mod health;
 mod links;
 mod listen;
 mod openapi;
+mod outgoing;
 mod problem;
 mod sql;
 mod streams;
+mod verify;
 mod wire;
 
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use axum::{
 use http::StatusCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub use backend::{Backend, CutFailed};
+pub use backend::{Backend, CutFailed, VerifyRefused};
 pub use guard::Guard;
 pub use listen::{ListenSettings, listen, listen_with};
 pub use problem::Problem;
@@ -40,6 +42,8 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::openapi))
         .route("/v1/sql", post(sql::sql))
+        .route("/v1/status", get(verify::status))
+        .route("/v1/verify", post(verify::verify))
         .route("/v1/ledger", get(streams::ledger))
         .route("/v1/streams", get(streams::streams))
         .route("/v1/streams/{stream}", get(streams::stream))

@@ -23,6 +23,13 @@ use crate::wire::Wire;
 
 /// Requests under way on one HTTP/2 connection.
 const STREAMS_PER_CONNECTION_MAX: u32 = 128;
+/// Bytes of bodies that an HTTP/2 peer may send before anyone reads them: of one request, and of all on a connection.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Bytes of one answer that wait for an HTTP/2 peer's window.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// Requests that an HTTP/2 peer has begun and reset before they were looked at; one more ends the connection.
+const RESETS_PENDING_MAX: usize = 20;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const HEADERS_MAX: usize = 100;
 /// After an accept that failed for want of file descriptors.
@@ -114,6 +121,10 @@ fn server(settings: ListenSettings) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .max_pending_accept_reset_streams(RESETS_PENDING_MAX)
         .max_header_list_size(HEAD_BYTES_MAX as u32)
         .keep_alive_interval(settings.head_time)
         .keep_alive_timeout(settings.head_time);

@@ -22,11 +22,13 @@ use utoipa::OpenApi;
         crate::streams::stream,
         crate::events::events,
         crate::streams::ledger,
+        crate::verify::verify,
+        crate::verify::status,
         crate::health::livez,
         crate::health::readyz,
         crate::health::metrics,
     ),
-    components(schemas(crate::sql::Ask))
+    components(schemas(crate::sql::Ask, crate::verify::Names))
 )]
 struct Reading;
 
@@ -71,6 +73,8 @@ mod tests {
             ("/v1/streams/{stream}/events", "get"),
             ("/v1/streams/{stream}/events", "post"),
             ("/v1/ledger", "get"),
+            ("/v1/verify", "post"),
+            ("/v1/status", "get"),
             ("/livez", "get"),
             ("/readyz", "get"),
             ("/metrics", "get"),

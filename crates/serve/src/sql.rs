@@ -19,20 +19,28 @@ use hw_query::{
     render::{self, Format},
 };
 use serde::Deserialize;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use utoipa::ToSchema;
 
 use crate::{
     Backend, Problem,
     accept::{accepted, media_type},
+    outgoing::{STALL_TIME, paced},
 };
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// What a body looks like, for those whose body does not.
+const SQL_BODY: &str = "the body is {\"sql\":\"SELECT 1\"}";
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// Rendered bytes of one answer that are held back until its end is known …
 const ANSWER_BUFFER_BYTES: usize = 32 * 1024 * 1024;
 /// … and of all answers together, in KiB. An answer that finds no room begins at once.
 const BUFFERS_KIB: usize = 128 * 1024;
+/// How long a page of events waits for room among them.
+const ROOM_WAIT: Duration = Duration::from_secs(10);
 
 /// What the reading doors share.
 #[derive(Clone)]
@@ -52,10 +60,25 @@ impl Reads {
         Ok(self.backend.runner().run(statement, &Principal::local(), cut).await?)
     }
 
+    /// Room for an answer of up to so many bytes that is made whole before it goes; waits a little for it.
+    pub(crate) async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let room = timeout(ROOM_WAIT, Arc::clone(&self.buffers).acquire_many_owned(kib)).await;
+        room.ok().and_then(Result::ok).ok_or_else(|| {
+            Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "busy",
+                "many large answers are on their way",
+                "ask again after the seconds in Retry-After; take answers as they come",
+            )
+            .retry_after(1)
+        })
+    }
+
     /// A whole answer as a response.
     pub(crate) async fn respond(&self, answer: Answer, format: Format) -> Result<Response, Problem> {
         let pieces = hold(render::pieces(answer, format).boxed(), Arc::clone(&self.buffers)).await?;
-        let mut response = Response::new(Body::from_stream(pieces));
+        let mut response = Response::new(paced(pieces, STALL_TIME));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(format)));
         headers.insert(header::VARY, HeaderValue::from_static("accept"));
@@ -132,7 +155,15 @@ async fn answer(reads: &Reads, request: Request) -> Result<Response, Problem> {
         ));
     }
     let format = accepted(request.headers())?;
-    let body = timeout(BODY_TIME, to_bytes(request.into_body(), BODY_BYTES_MAX)).await.map_err(|_| {
+    let body = body_of(request.into_body(), SQL_BODY).await?;
+    let ask: Ask = serde_json::from_slice(&body).map_err(|fault| bad_body(&fault.to_string(), SQL_BODY))?;
+    let answer = reads.run(&ask.sql).await?;
+    reads.respond(answer, format).await
+}
+
+/// A body of ours, small and in time.
+pub(crate) async fn body_of(body: Body, hint: &str) -> Result<Bytes, Problem> {
+    let body = timeout(BODY_TIME, to_bytes(body, BODY_BYTES_MAX)).await.map_err(|_| {
         Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "request_time",
@@ -140,7 +171,7 @@ async fn answer(reads: &Reads, request: Request) -> Result<Response, Problem> {
             "send the request again",
         )
     })?;
-    let body = body.map_err(|fault| {
+    body.map_err(|fault| {
         // The body's limit is the only error that is not the connection's.
         let large = std::error::Error::source(&fault)
             .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
@@ -149,21 +180,18 @@ async fn answer(reads: &Reads, request: Request) -> Result<Response, Problem> {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",
                 format!("the body has more than {BODY_BYTES_MAX} bytes"),
-                "make the statement shorter",
+                "make it shorter",
             ),
-            false => bad_body("the body cannot be read"),
+            false => bad_body("the body cannot be read", hint),
         }
-    })?;
-    let ask: Ask = serde_json::from_slice(&body).map_err(|fault| bad_body(&fault.to_string()))?;
-    let answer = reads.run(&ask.sql).await?;
-    reads.respond(answer, format).await
+    })
 }
 
-fn bad_body(detail: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "bad_body", detail, "the body is {\"sql\":\"SELECT 1\"}")
+pub(crate) fn bad_body(detail: &str, hint: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_body", detail, hint)
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(first), None) = (types.next(), types.next()) else { return false };
     let media_type = first.to_str().unwrap_or_default().split(';').next().unwrap_or_default();

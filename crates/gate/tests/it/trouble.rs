@@ -94,3 +94,19 @@ async fn room_is_bounded() {
     house.gate.close();
     assert_eq!(house.gate.submit(request("reading", &["{}"])).await, Err(Refusal::Closed));
 }
+
+#[tokio::test]
+async fn a_stream_that_is_behind_is_refused_alone_and_only_so_long() {
+    let world = World::new();
+    let house = world.open();
+    let event = [r#"{"id":1,"who":"a"}"#];
+    let reading = house.gate.registry().by_name("reading").unwrap().id;
+    house.gate.set_behind(std::collections::HashMap::from([(reading, "its table cannot commit".into())]));
+    let refused = house.gate.submit(request("reading", &event)).await;
+    assert_eq!(refused, Err(Refusal::Behind("its table cannot commit".into())));
+    let other = house.gate.submit(request("nobody.knows", &event)).await.unwrap();
+    assert_eq!(other.rejected, 1, "others go on");
+    house.gate.set_behind(std::collections::HashMap::new());
+    assert_eq!(house.gate.submit(request("reading", &event)).await.unwrap().accepted, 1);
+    house.close().await;
+}

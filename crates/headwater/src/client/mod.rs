@@ -12,11 +12,13 @@ mod rejects;
 mod send;
 mod server;
 mod tail;
+mod verify;
 
 use std::io::Write;
 
 use crate::{cli::Command, exit::Exit, output};
 use error::ClientError;
+pub use server::innermost;
 
 /// Runs one client command to its end.
 pub fn run(command: Command) -> Exit {
@@ -51,7 +53,8 @@ async fn dispatch(command: Command) -> Result<Exit, ClientError> {
         Command::Tail(arguments) => tail::run(arguments).await,
         Command::Play(arguments) => play::run(arguments).await,
         Command::Rejects(arguments) => rejects::run(arguments).await,
-        Command::Up(_) | Command::Check(_) | Command::Test(_) => {
+        Command::Verify(arguments) => verify::run(arguments).await,
+        Command::Up(_) | Command::Check(_) | Command::Test(_) | Command::Doctor(_) => {
             Err(ClientError::usage("this command needs no server", "it is run by the binary itself"))
         }
     }

@@ -82,6 +82,20 @@ pub fn endpoints(arguments: &ServerArgs) -> Result<Option<Endpoints>, ClientErro
     }
 }
 
+/// Whether a server answers at the addresses that a data directory names. One that was killed leaves its file behind.
+pub async fn runs_at(directory: &Path) -> Result<bool, ClientError> {
+    let Some(endpoints) = Endpoints::read(directory)? else { return Ok(false) };
+    for url in &endpoints.http {
+        let Ok(url) = Url::parse(url) else { continue };
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { continue };
+        let connect = tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), port));
+        if matches!(tokio::time::timeout(CONNECT_TIMEOUT, connect).await, Ok(Ok(_))) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl Server {
     pub fn find(arguments: &ServerArgs) -> Result<Server, ClientError> {
         let (url, found) = if let Some(url) = &arguments.url {

@@ -189,7 +189,8 @@ section! {
         depth: Count = "128",
         /// How many connections may be open, HTTP and TCP together.
         connections: Count = "16384",
-        /// How long the body of a request may take to arrive; a slower one gets 408.
+        /// How long the body of a request may take to arrive; a slower one gets 408. A record over TCP, from its first
+        /// byte to its last: a slower one is a reject.
         request_time: Duration = "30s",
     }
 }

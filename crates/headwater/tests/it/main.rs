@@ -3,6 +3,7 @@
 //! to a fake one there, which can misbehave as ours does not.
 
 mod bad_input;
+mod behind;
 mod canaries;
 mod check;
 mod client;
@@ -10,6 +11,7 @@ mod closed;
 mod cloudevents;
 mod crashes;
 mod directories;
+mod doctor;
 mod fake;
 mod fleet;
 mod full_disk;
@@ -21,3 +23,4 @@ mod mistakes;
 mod sensors;
 mod server;
 mod tables;
+mod verify;

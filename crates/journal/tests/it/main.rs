@@ -3,6 +3,7 @@
 mod corpus;
 mod damage;
 mod format;
+mod found;
 mod handle;
 mod model;
 mod opaque;

@@ -41,6 +41,8 @@ pub struct House {
     pub unready: Mutex<Option<String>>,
     pub broken: Mutex<bool>,
     pub first_kept: AtomicI64,
+    /// The verification under way, which says one line again and again.
+    pub verifying: Mutex<Option<tokio::sync::mpsc::Sender<serde_json::Value>>>,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,7 @@ impl House {
             unready: Mutex::default(),
             broken: Mutex::default(),
             first_kept: AtomicI64::new(0),
+            verifying: Mutex::default(),
         })
     }
 }
@@ -171,6 +174,30 @@ impl Backend for House {
 
     fn ready(&self) -> Result<(), String> {
         self.unready.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    fn status(&self) -> serde_json::Value {
+        serde_json::json!({ "version": "test" })
+    }
+
+    fn verify(
+        &self,
+        names: Vec<String>,
+    ) -> Result<tokio::sync::mpsc::Receiver<serde_json::Value>, hw_serve::VerifyRefused> {
+        if let Some(name) = names.into_iter().find(|name| name == "nobody") {
+            return Err(hw_serve::VerifyRefused::Unknown(name));
+        }
+        let mut verifying = self.verifying.lock().unwrap();
+        if verifying.as_ref().is_some_and(|sender| !sender.is_closed()) {
+            return Err(hw_serve::VerifyRefused::Busy);
+        }
+        let (sender, lines) = tokio::sync::mpsc::channel(4);
+        *verifying = Some(sender.clone());
+        // A caller that has gone is noticed when there is something to tell it.
+        tokio::spawn(
+            async move { while sender.send(serde_json::json!({ "progress": {} })).await.is_ok() {} },
+        );
+        Ok(lines)
     }
 
     fn metrics(&self) -> String {

@@ -204,3 +204,35 @@ async fn large_heads_are_refused() {
     assert_eq!(status(&server.raw(many.as_bytes()).await), "431");
     assert_eq!(server.get("/livez").await.status(), 200);
 }
+
+#[tokio::test]
+async fn a_reader_that_stops_reading_loses_its_place() {
+    let listen = ListenSettings { stall_time: SHORT, ..ListenSettings::default() };
+    let time = Duration::from_secs(600);
+    let sql = hw_query::SqlSettings { memory: 256 << 20, time, ..hw_query::SqlSettings::default() };
+    let server = server(Options { listen, connections: 1, sql, ..Options::default() }).await;
+    let body = r#"{"sql":"SELECT repeat('x', 50000) FROM generate_series(1, 4000)"}"#;
+    let head =
+        "POST /v1/sql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\naccept: text/csv\r\n";
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    // The answer has begun; 200 MB of it wait, and nobody takes them.
+    let mut begun = [0; 12];
+    timeout(Duration::from_secs(120), stream.read_exact(&mut begun)).await.unwrap().unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 200");
+    let again = async {
+        loop {
+            let answer =
+                server.raw(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+            if status(&answer) == "200" {
+                return;
+            }
+        }
+    };
+    timeout(Duration::from_secs(120), again).await.expect("the place is never free again");
+    // What was begun is not whole.
+    let mut rest = Vec::new();
+    let _ = timeout(Duration::from_secs(120), stream.read_to_end(&mut rest)).await.unwrap();
+    assert!(rest.len() < 4000 * 50_000, "{} bytes", rest.len());
+}

@@ -178,3 +178,28 @@ async fn the_document_tells_the_truth() {
         }
     }
 }
+
+#[tokio::test]
+async fn one_verification_at_a_time_and_it_ends_with_its_caller() {
+    let server = server(Options::default()).await;
+    let ask = async |body: &'static str| {
+        let request = server.client.post(server.url("/v1/verify")).header("content-type", "application/json");
+        request.body(body).send().await.unwrap()
+    };
+    assert_eq!(problem(ask("{\"names\":[\"nobody\"]}").await).await, (404, "no_stream".to_owned()));
+    assert_eq!(problem(ask("{\"name\":[]}").await).await, (400, "bad_body".to_owned()));
+
+    let mut first = ask("{}").await;
+    assert_eq!(first.status(), 200);
+    assert_eq!(first.headers()["content-type"], "application/x-ndjson");
+    assert!(first.chunk().await.unwrap().unwrap().starts_with(b"{\"progress\":{}}\n"));
+    let second = ask("{}").await;
+    assert!(second.headers().contains_key("retry-after"));
+    assert_eq!(problem(second).await, (429, "verifying".to_owned()));
+    // Whoever asked has gone: the next one may.
+    drop(first);
+    let again = async { while ask("{}").await.status() != 200 {} };
+    tokio::time::timeout(std::time::Duration::from_secs(120), again).await.unwrap();
+    let status: Value = server.get("/v1/status").await.json().await.unwrap();
+    assert_eq!(status["version"], "test");
+}

@@ -81,6 +81,12 @@ impl From<Refusal> for Problem {
                 "the lake is behind: retry later, or raise journal.budget",
                 Some(2),
             ),
+            Refusal::Behind(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "stream_behind",
+                "retry later: other streams go on; headwater doctor says what keeps this one's table from committing",
+                Some(5),
+            ),
             Refusal::UndeclaredFull => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "undeclared_full",

@@ -79,6 +79,11 @@ impl Framer {
         !self.buffer.is_empty()
     }
 
+    /// Bytes of the record that has begun.
+    pub fn held(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Takes bytes as they came; returns the records that are whole now.
     pub fn feed(&mut self, bytes: &[u8]) -> Records {
         self.buffer.extend_from_slice(bytes);

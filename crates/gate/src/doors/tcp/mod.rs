@@ -10,9 +10,10 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use hw_event::{Ack, Principal};
 use hw_schema::KvFields;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -21,7 +22,12 @@ use crate::{Framing, Gate, Identity, Refusal, Submission};
 
 /// After this long without a byte, a record that has begun is given up.
 pub const SILENCE: Duration = Duration::from_millis(50);
+/// What is read at a time. The buffer is on the stack while it is filled: a sensor that says nothing holds none.
 const READ_BYTES: usize = 64 * 1024;
+/// A record that has begun may hold so much without asking …
+const PARTIAL_FREE_BYTES: usize = 16 * 1024;
+/// … and so many of a listener more than that, up to `record_bytes_max` each; other sensors are not read meanwhile.
+const PARTIAL_LARGE_MAX: usize = 64;
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(2);
 /// How long a stopping server keeps trying to store what a connection has sent.
@@ -37,6 +43,8 @@ pub struct TcpSettings {
     /// Write `ok N` when N records of the connection are durable.
     pub ack: bool,
     pub record_bytes_max: usize,
+    /// From a record's first byte to its last: one that takes longer is given up, as a reject.
+    pub record_time: Duration,
 }
 
 /// Serves a listener until `stop`, then lets its connections finish what they have read.
@@ -50,6 +58,7 @@ pub async fn serve(
     let settings = Arc::new(settings);
     let door: Arc<str> = format!("tcp.{}", settings.name).into();
     let tracker = TaskTracker::new();
+    let large = Arc::new(Semaphore::new(PARTIAL_LARGE_MAX));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -75,6 +84,7 @@ pub async fn serve(
             door: door.clone(),
             peer,
             durable: 0,
+            large: large.clone(),
             stop: stop.clone(),
         };
         tracker.spawn(async move {
@@ -91,6 +101,18 @@ pub async fn serve(
     tracker.wait().await;
 }
 
+/// What has come, as records; `None`: the sensor has closed. Not async: the buffer lives no longer than the call.
+fn read(socket: &TcpStream, framer: &mut Framer) -> io::Result<Option<Records>> {
+    let mut buffer = [0; READ_BYTES];
+    match socket.try_read(&mut buffer) {
+        Ok(0) => Ok(None),
+        Ok(count) => Ok(Some(framer.feed(&buffer[..count]))),
+        // It only seemed to be ready.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Some(Records::default())),
+        Err(error) => Err(error),
+    }
+}
+
 struct Connection {
     gate: Gate,
     settings: Arc<TcpSettings>,
@@ -98,6 +120,8 @@ struct Connection {
     peer: SocketAddr,
     /// Records of this connection that are durable.
     durable: u64,
+    /// A permit for each large record that is under way.
+    large: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
@@ -105,35 +129,58 @@ impl Connection {
     async fn run(mut self, mut socket: TcpStream) -> io::Result<()> {
         socket.set_nodelay(true)?;
         let mut framer = Framer::new(self.settings.format, self.settings.record_bytes_max);
-        let mut buffer = vec![0; READ_BYTES];
+        // Since when the record that has begun is under way.
+        let mut began: Option<Instant> = None;
+        // A line of JSON may be silent in its midst.
+        let minds_silence = matches!(self.settings.format, TcpFormat::Kv { .. });
+        let mut place: Option<OwnedSemaphorePermit> = None;
         loop {
-            let read = tokio::select! {
+            let may_read = framer.held() <= PARTIAL_FREE_BYTES || place.is_some();
+            // Only time in which the sensor was listened to counts.
+            let late = began.filter(|_| may_read).map(|began| began + self.settings.record_time);
+            let ready = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {
                     let rest = framer.abandon();
                     return self.store(rest, &mut socket).await;
                 }
-                read = socket.read(&mut buffer) => read,
-                () = tokio::time::sleep(SILENCE), if framer.is_partial() => {
+                () = sleep_until(late.unwrap_or_else(Instant::now)), if late.is_some() => {
+                    // Bytes may trickle for ever; what they hold may not.
+                    let rest = framer.abandon();
+                    (began, place) = (None, None);
+                    self.store(rest, &mut socket).await?;
+                    continue;
+                }
+                permit = self.large.clone().acquire_owned(), if !may_read => {
+                    // Nobody closes it.
+                    place = permit.ok();
+                    began = Some(Instant::now());
+                    continue;
+                }
+                ready = socket.readable(), if may_read => ready,
+                () = tokio::time::sleep(SILENCE), if framer.is_partial() && minds_silence && may_read => {
                     let given_up = framer.silence();
-                    if given_up.events.is_empty() {
-                        // A line of JSON may take its time; wait for it without a timer.
-                        tokio::select! {
-                            () = self.stop.cancelled() => continue,
-                            read = socket.read(&mut buffer) => read,
-                        }
-                    } else {
-                        self.store(given_up, &mut socket).await?;
-                        continue;
-                    }
+                    began = None;
+                    self.store(given_up, &mut socket).await?;
+                    continue;
                 }
             };
-            let records = match read {
-                Ok(0) => {
+            let records = match ready.and_then(|()| read(&socket, &mut framer)) {
+                Ok(None) => {
                     let last = framer.close();
                     return self.store(last, &mut socket).await;
                 }
-                Ok(count) => framer.feed(&buffer[..count]),
+                Ok(Some(records)) => {
+                    if framer.held() <= PARTIAL_FREE_BYTES {
+                        place = None;
+                    }
+                    if !framer.is_partial() {
+                        began = None;
+                    } else if !records.events.is_empty() || began.is_none() {
+                        began = Some(Instant::now());
+                    }
+                    records
+                }
                 Err(error) => {
                     // The connection broke: what has begun has no end.
                     let rest = framer.abandon();
@@ -141,7 +188,11 @@ impl Connection {
                     return Err(error);
                 }
             };
-            self.store(records, &mut socket).await?;
+            if !records.events.is_empty() {
+                self.store(records, &mut socket).await?;
+                // Storing may have taken its time, and nobody listened meanwhile.
+                began = began.map(|_| Instant::now());
+            }
         }
     }
 
@@ -160,7 +211,11 @@ impl Connection {
             };
             let passing = matches!(
                 refusal,
-                Refusal::Busy | Refusal::Full(_) | Refusal::Disk(_) | Refusal::UndeclaredFull
+                Refusal::Busy
+                    | Refusal::Full(_)
+                    | Refusal::Behind(_)
+                    | Refusal::Disk(_)
+                    | Refusal::UndeclaredFull
             );
             tracing::warn!(listener = %self.settings.name, peer = %self.peer, %refusal, "records wait");
             if !passing || waited_stopping >= STOP_PATIENCE {
