@@ -29,6 +29,20 @@ pub enum Binary {
     OfTests,
 }
 
+impl Binary {
+    /// Where it is, in the dev profile; built if need be.
+    pub fn path(self) -> Result<PathBuf> {
+        if self == Binary::Fresh {
+            println!("building headwater");
+            run_command(cargo().args(["build", "--package", "hw-headwater"]))?;
+        }
+        let binary =
+            target_directory()?.join("debug").join(format!("headwater{}", std::env::consts::EXE_SUFFIX));
+        ensure!(binary.is_file(), "cargo build left no {}", binary.display());
+        Ok(binary)
+    }
+}
+
 /// What one source of the demo sends, and what must become of it.
 struct Source {
     name: &'static str,
@@ -222,14 +236,8 @@ struct Demo {
 impl Demo {
     /// With the binary of the dev profile.
     fn prepare(binary: Binary) -> Result<Demo> {
-        if binary == Binary::Fresh {
-            println!("building headwater");
-            run_command(cargo().args(["build", "--package", "hw-headwater"]))?;
-        }
-        let target = target_directory()?;
-        let binary = target.join("debug").join(format!("headwater{}", std::env::consts::EXE_SUFFIX));
-        ensure!(binary.is_file(), "cargo build left no {}", binary.display());
-        let scratch = target.join("demo");
+        let binary = binary.path()?;
+        let scratch = target_directory()?.join("demo");
         std::fs::create_dir_all(&scratch).context("cannot make the demo's directory")?;
         Ok(Demo { binary, example: root().join("examples/launch"), scratch })
     }

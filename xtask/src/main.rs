@@ -1,9 +1,10 @@
-//! The tasks of this repository: `cargo xtask demo`, `cargo xtask test`, `cargo xtask tidy`.
+//! The tasks of this repository: `cargo xtask demo`, `cargo xtask test`, `cargo xtask tidy`, `cargo xtask torture`.
 //! Always: a task says what it does, and exits with 0 only if all of it went well.
 
 mod demo;
 mod stages;
 mod tidy;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -25,8 +26,9 @@ fn main() -> ExitCode {
         ["demo", "--once"] => demo::run(demo::Binary::Fresh, demo::End::Once),
         ["test"] => stages::run(),
         ["tidy"] => tidy::run(),
+        ["torture", driver, options @ ..] => torture::run(driver, options),
         _ => {
-            eprint!("{USAGE}");
+            eprint!("{USAGE}{}", torture::USAGE);
             return ExitCode::from(2);
         }
     };

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    demo, tidy,
+    demo, tidy, torture,
     workspace::{cargo, root, run as run_command, target_directory},
 };
 
@@ -34,6 +34,7 @@ const STAGES: &[Stage] = &[
     ("build", build),
     ("tests", tests),
     ("python interop", python_interop),
+    ("torture", torture_stage),
     ("demo --once", demo_once),
 ];
 
@@ -89,10 +90,6 @@ fn build() -> Result<Outcome> {
 }
 
 fn tests() -> Result<Outcome> {
-    // The power-cut tests make a file system of their own; as root they can, elsewhere they say so and pass.
-    if !has_program("mkfs.ext4") && is_root() {
-        install("e2fsprogs")?;
-    }
     run_command(cargo().args(["test", "--workspace", "--no-fail-fast"]))?;
     Ok(Outcome::Passed)
 }
@@ -114,13 +111,23 @@ fn python_interop() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// A short round of each driver.
+fn torture_stage() -> Result<Outcome> {
+    // Some make a file system of their own; as root they can, elsewhere they say so and pass.
+    if !has_program("mkfs.ext4") && is_root() {
+        install("e2fsprogs")?;
+    }
+    torture::short_round()?;
+    Ok(Outcome::Passed)
+}
+
 fn demo_once() -> Result<Outcome> {
     demo::run(demo::Binary::OfTests, demo::End::Once)?;
     Ok(Outcome::Passed)
 }
 
 /// The Python of an environment which has the engines; made at the first run, in the target directory.
-fn python_environment() -> Result<Option<PathBuf>> {
+pub fn python_environment() -> Result<Option<PathBuf>> {
     if !has_program("python3") {
         return Ok(None);
     }
@@ -173,7 +180,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn has_program(name: &str) -> bool {
+pub fn has_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
     // Where the tools of a file system live on systems that keep them from users' paths.

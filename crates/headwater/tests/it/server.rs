@@ -5,7 +5,6 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
-    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -29,7 +28,6 @@ pub struct Server {
     _stdout: BufReader<ChildStdout>,
     pub http: String,
     pub data: PathBuf,
-    pub ready_after: Duration,
     client: reqwest::Client,
 }
 
@@ -64,7 +62,6 @@ impl Server {
         data: &Path,
         settings: &[&str],
     ) -> Result<Server, (ExitStatus, String)> {
-        let began = Instant::now();
         let stderr_path = data.with_extension("stderr");
         let stderr = std::fs::OpenOptions::new().append(true).create(true).open(&stderr_path).unwrap();
         command.arg("up").arg(project).arg("--data").arg(data);
@@ -85,13 +82,12 @@ impl Server {
                 break;
             }
         }
-        let ready_after = began.elapsed();
         let endpoints: Value =
             serde_json::from_slice(&std::fs::read(data.join("endpoints.json")).unwrap()).unwrap();
         let http = endpoints["http"][0].as_str().unwrap().to_owned();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Ok(Server { child, _stdout: stdout, http, data: data.to_owned(), ready_after, client })
+        Ok(Server { child, _stdout: stdout, http, data: data.to_owned(), client })
     }
 
     pub fn client(&self) -> reqwest::Client {
