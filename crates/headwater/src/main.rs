@@ -13,6 +13,7 @@ mod fault;
 mod output;
 mod project;
 mod reading;
+mod scrub;
 mod shares;
 mod shutdown;
 mod status;

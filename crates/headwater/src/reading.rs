@@ -2,7 +2,7 @@
 //! Always: the snapshot is taken before the tail, so that a commit in between can only make the tail start
 //! too early for the journal, which says `Gone`; then both are taken again. No row is seen twice or missed.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray},
@@ -13,7 +13,7 @@ use hw_journal::{Journal, Log, ReadError};
 use hw_lake::{Bounds, Lake, LakeFile, Table, TableSnapshot};
 use hw_pipeline::hot::{Hot, HotTail};
 use hw_query::{
-    Cut, CutFile, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Range, TableCut, TableKind,
+    Cut, CutFile, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Pieces, Range, TableCut, TableKind,
     streams_schema,
 };
 use hw_schema::{Mode, Registry, Stream, rows};
@@ -55,12 +55,16 @@ impl Tables {
         let streams = self.registry.all();
         // What the journal no longer keeps is in the lake, also of tables that had nothing to commit since.
         let in_lake = Seq(log.first_kept().0.saturating_sub(1));
+        // Before the snapshots: one that comes into service meanwhile is seen with all it has, or not at all.
+        let faults = self.lake.faults().into_iter().filter(|fault| fault.out_of_service);
+        let out_of_service = faults.map(|fault| (fault.table, fault.error)).collect();
         // Every snapshot before the durable end: a table's position is never beyond it.
         let snapshots: Vec<_> =
             streams.iter().map(|stream| self.lake.table(Table::Stream(stream.id))).collect();
         let rejects = self.lake.table(Table::Rejects);
         let ledger = self.lake.table(Table::Ledger);
-        let moment = Moment { log: &log, in_lake, durable: *log.durable().borrow() };
+        let durable = *log.durable().borrow();
+        let moment = Moment { log: &log, in_lake, durable, out_of_service };
 
         let mut tables = Vec::with_capacity(streams.len() + 2);
         let mut hot_rows = Vec::with_capacity(streams.len());
@@ -71,17 +75,19 @@ impl Tables {
             };
             let columns = schema.table_columns().clone();
             let source = TableSource { name: stream.name.sql_name(), kind: TableKind::Stream, columns };
-            let table = self.table(&moment, source, snapshot.as_deref(), Hot::Rows(stream.id))?;
+            let id = Table::Stream(stream.id);
+            let table = self.table(&moment, id, source, snapshot.as_deref(), Hot::Rows(stream.id))?;
             hot_rows.push(table.hot.rows());
             tables.push(table);
         }
         let system = [
-            ("rejects", TableKind::Rejects, rows::rejects_table_schema(), rejects, Hot::Rejects),
-            ("ledger", TableKind::Ledger, rows::ledger_table_schema(), ledger, Hot::Ledger),
+            (Table::Rejects, TableKind::Rejects, rows::rejects_table_schema(), rejects, Hot::Rejects),
+            (Table::Ledger, TableKind::Ledger, rows::ledger_table_schema(), ledger, Hot::Ledger),
         ];
-        for (name, kind, columns, snapshot, hot) in system {
+        for (id, kind, columns, snapshot, hot) in system {
+            let name = if id == Table::Rejects { "rejects" } else { "ledger" };
             let source = TableSource { name: name.to_owned(), kind, columns };
-            tables.push(self.table(&moment, source, snapshot.as_deref(), hot)?);
+            tables.push(self.table(&moment, id, source, snapshot.as_deref(), hot)?);
         }
         let streams = self.streams(&streams, &snapshots, &hot_rows)?;
         Ok(Cut { tables, streams })
@@ -90,10 +96,23 @@ impl Tables {
     fn table(
         &self,
         moment: &Moment<'_>,
+        table: Table,
         source: TableSource,
         snapshot: Option<&TableSnapshot>,
         hot: Hot,
     ) -> Result<TableCut, CutError> {
+        if let Some(damage) = moment.out_of_service.get(&table) {
+            // What the lake has of it is not known, so neither is what lies behind that.
+            return Ok(TableCut {
+                name: source.name,
+                kind: source.kind,
+                columns: source.columns,
+                lake_root: self.lake.root().to_owned(),
+                files: Vec::new(),
+                hot: Arc::new(NoHot),
+                damage: Some(format!("the table is out of service: {damage}")),
+            });
+        }
         let after = snapshot.map_or(Seq::ZERO, |snapshot| snapshot.seq).max(moment.in_lake);
         let hot: Arc<dyn HotSource> = if after < moment.durable {
             let tail = HotTail::take(moment.log, &self.registry, hot, after, moment.durable)?;
@@ -109,6 +128,7 @@ impl Tables {
             files: snapshot
                 .map_or_else(Vec::new, |snapshot| snapshot.files.iter().map(|file| cut_file(file)).collect()),
             hot,
+            damage: None,
         })
     }
 
@@ -166,6 +186,8 @@ struct Moment<'a> {
     /// Every table holds everything through here.
     in_lake: Seq,
     durable: Seq,
+    /// The tables that cannot be read, and why.
+    out_of_service: HashMap<Table, String>,
 }
 
 struct TableSource {
@@ -184,6 +206,11 @@ fn cut_file(file: &LakeFile) -> CutFile {
         offset: range(file.stats.offset),
         seq: range(file.stats.seq),
         time: range(file.stats.time),
+        crc32c: file.crc32c,
+        pieces: file
+            .pieces
+            .as_ref()
+            .map(|pieces| Pieces { bytes: pieces.bytes, crc32c: pieces.crc32c.clone() }),
     }
 }
 

@@ -38,6 +38,7 @@ use crate::{
     exit::Exit,
     project::Project,
     reading::{Opener, Tables},
+    scrub::{Findings, Scrubber},
     shares::{self, Behind},
     shutdown,
     status::Status,
@@ -223,7 +224,17 @@ pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<Exit
     }
     doors.extend(readers.into_iter().map(|door| tokio::spawn(door.serve())));
     tokio::spawn(expire_payloads(seal_keys, clock, config.rejects.keep, stop.clone()));
-    tokio::spawn(keep_metrics(metrics, journal.clone(), lake, follower.clone(), stop.clone()));
+    let findings = Findings::default();
+    let scrubber = Scrubber {
+        lake: lake.clone(),
+        journal: journal.clone(),
+        catalog: open_disk(&directory.catalog())?,
+        every: config.lake.scrub_every,
+        findings: findings.clone(),
+        stop: stop.clone(),
+    };
+    scrubber.start().context("cannot start the scrubber")?;
+    tokio::spawn(keep_metrics(metrics, journal.clone(), lake, findings, follower.clone(), stop.clone()));
 
     let url = format!("http://{http_address}");
     directory.write_endpoints(std::slice::from_ref(&url), &tcp_addresses)?;
@@ -420,6 +431,7 @@ async fn keep_metrics(
     metrics: PrometheusHandle,
     journal: Journal,
     lake: Lake,
+    findings: Findings,
     follower: FollowerHandle,
     stop: CancellationToken,
 ) {
@@ -432,6 +444,7 @@ async fn keep_metrics(
         metrics::gauge!("headwater_journal_damaged_ranges").set(usage.damage.len() as f64);
         metrics::gauge!("headwater_lake_pending_bytes").set(status.pending_bytes as f64);
         metrics::gauge!("headwater_lake_faults").set(lake.faults().len() as f64);
+        metrics::gauge!("headwater_damaged_files").set(findings.files() as f64);
         metrics.run_upkeep();
         tokio::select! {
             () = stop.cancelled() => return,

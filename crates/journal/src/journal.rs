@@ -15,8 +15,9 @@ use hw_event::{Ack, Clock, Entropy, Seq, StreamId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::{
-    Append, AppendError, BlockKind, BlockRef, Disk, Found, Log, OpenError, ReadError, Recovered, Settings,
-    StoredAppend, Usage,
+    Append, AppendError, BlockKind, BlockRef, Damage, Disk, Found, Log, OpenError, ReadError, Recovered,
+    Settings, StoredAppend, Usage,
+    check::check_shelf,
     core::{Core, not_storable},
     found, frame,
     shelf::Shelf,
@@ -210,6 +211,12 @@ impl Journal {
             failed: queue.failed.as_ref().map(ToString::to_string),
             damage: shared.shelf.damage(),
         }
+    }
+
+    /// Reads all that is kept once more, and says what is damaged. `pace` is told of the bytes after each segment, and may
+    /// wait. Blocking; disturbs neither the writer nor readers.
+    pub fn check(&self, pace: &mut dyn FnMut(u64)) -> Vec<Damage> {
+        check_shelf(&self.handle.shared.shelf, pace)
     }
 
     /// Key records at or before this append may be forgotten. They are, when the next segment is opened.

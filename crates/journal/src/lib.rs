@@ -4,6 +4,7 @@
 
 mod append;
 mod block;
+mod check;
 mod core;
 mod cursor;
 mod disk;
@@ -25,6 +26,7 @@ mod state;
 mod status;
 
 pub use append::{Append, Block, BlockHeader, BlockKind, Extension, Record, RecordKind, Run};
+pub use check::check_disk;
 pub use core::Core;
 pub use disk::{Disk, DiskFile};
 pub use file_disk::FileDisk;

@@ -64,7 +64,7 @@ struct Place {
 }
 
 /// A frame that a read shall fetch. The segment is held, so it is not written again meanwhile.
-struct Fetch {
+pub(crate) struct Fetch {
     segment: Arc<SegmentFile>,
     seq: Seq,
     position: u64,
@@ -170,6 +170,19 @@ impl Shelf {
         self.shelved().damage.clone()
     }
 
+    /// The segments that are kept, by number.
+    pub fn numbers(&self) -> Vec<u64> {
+        self.shelved().segments.keys().copied().collect()
+    }
+
+    /// A segment, if it is still kept, and all appends in it.
+    pub fn fetches(&self, number: u64) -> Option<(Arc<SegmentFile>, Vec<Fetch>)> {
+        let shelved = self.shelved();
+        let kept = shelved.segments.get(&number)?;
+        let fetches = kept.entries.iter().map(|entry| Fetch::of(&kept.file, entry)).collect();
+        Some((kept.file.clone(), fetches))
+    }
+
     pub fn segments(&self) -> usize {
         self.shelved().segments.len()
     }
@@ -221,12 +234,7 @@ impl Shelf {
                     return Ok(plan);
                 }
                 bytes += length;
-                plan.push(Fetch {
-                    segment: segment.file.clone(),
-                    seq: entry.seq,
-                    position: entry.position,
-                    length: entry.length,
-                });
+                plan.push(Fetch::of(&segment.file, entry));
             }
         }
         Ok(plan)
@@ -362,7 +370,25 @@ fn disk_error(error: io::Error) -> ReadError {
 }
 
 impl Fetch {
-    fn read(&self) -> Result<StoredAppend, ReadError> {
+    pub(crate) fn of(segment: &Arc<SegmentFile>, entry: &Entry) -> Fetch {
+        let Entry { seq, position, length, .. } = *entry;
+        Fetch { segment: segment.clone(), seq, position, length }
+    }
+
+    pub(crate) fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    pub(crate) fn length(&self) -> u32 {
+        self.length
+    }
+
+    /// Where it stands in its file: start and end.
+    pub(crate) fn range(&self) -> (u64, u64) {
+        (self.position, self.position + u64::from(self.length))
+    }
+
+    pub(crate) fn read(&self) -> Result<StoredAppend, ReadError> {
         let Fetch { segment, seq, position, length } = self;
         let damaged = |reason: &str| ReadError::Damaged {
             file: segment.name.clone(),

@@ -2,14 +2,15 @@
 //! Always: a commit is one file that appears whole or not at all, at the version after the one it was made
 //! for; it carries `txn` (`headwater/<journal id>`, append), so that whoever loads the table knows what is in.
 //! What was committed by us is known without reading it back; another writer's commit is found by its version
-//! being taken, and then the table is loaded anew.
+//! being taken, and then the table is loaded anew. A commit stands in the manifest before the log has it, so that a
+//! table is opened from there, and delta-rs replays a log only if the manifest cannot speak for it.
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use bytes::Bytes;
 use deltalake::{
-    DeltaTable, DeltaTableError,
-    checkpoints::create_checkpoint,
+    DeltaTableError,
     kernel::{
         Action, Add, CommitInfo, Metadata, MetadataExt, Protocol, StructType, Transaction,
         engine::arrow_conversion::TryIntoKernel, new_metadata, transaction::TransactionError,
@@ -24,15 +25,21 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::{
-    LakeError,
+    Damage, LakeError,
     hot_file::HotFile,
-    log_files::{PREVIOUS_CRC32C, Tip, check_log},
+    log_files::{CHECKPOINT, OWN_CRC32C, OWN_CRC32C_ZERO, PREVIOUS_CRC32C, seal},
+    manifest::{self, Appended},
+    replay::AddLine,
+    scrub::checksums_of,
     stats,
-    store::SyncingStore,
+    store::{SyncingStore, Syncs},
     table::{LakeFile, Table, TableSnapshot},
 };
 
-const FILE_CRC32C: &str = "headwater.crc32c";
+mod load;
+
+pub(crate) const FILE_CRC32C: &str = "headwater.crc32c";
+pub(crate) const FILE_PIECES: &str = "headwater.pieces_crc32c";
 const FILE_SCHEMA: &str = "headwater.schema";
 /// In the metadata of a column of digests: which key they were made with.
 const HASH_KEY_METADATA: &str = "headwater.hash_key";
@@ -52,6 +59,7 @@ pub(crate) struct DeltaHome {
     pub directory: PathBuf,
     identity: Identity,
     log_store: LogStoreRef,
+    syncs: Arc<dyn Syncs>,
 }
 
 /// Who writes, and with which key.
@@ -69,6 +77,12 @@ pub(crate) struct Committed {
     pub schema: Option<SchemaNumber>,
     metadata: Metadata,
     tip_crc32c: u32,
+    /// Where the manifest ends. `None`: it could not be written; the next commit tries again.
+    manifest_end: Option<u64>,
+    /// The newest checkpoint: its version, and the CRC-32C of its file.
+    checkpoint: Option<(u64, u32)>,
+    /// What had to be repaired to open it.
+    pub repaired: Vec<Damage>,
 }
 
 /// What one commit adds.
@@ -87,6 +101,7 @@ impl DeltaHome {
         directory: PathBuf,
         identity: Identity,
         store: &SyncingStore,
+        syncs: Arc<dyn Syncs>,
     ) -> Result<DeltaHome, LakeError> {
         let delta_error =
             |source| LakeError::Delta { directory: directory.clone(), source: Box::new(source) };
@@ -95,56 +110,11 @@ impl DeltaHome {
         })?;
         let log_store =
             logstore_with(Arc::new(store.clone()), &url, StorageConfig::default()).map_err(delta_error)?;
-        Ok(DeltaHome { table, name: name.to_owned(), directory, identity, log_store })
+        Ok(DeltaHome { table, name: name.to_owned(), directory, identity, log_store, syncs })
     }
 
     fn delta_error(&self, source: DeltaTableError) -> LakeError {
         LakeError::Delta { directory: self.directory.clone(), source: Box::new(source) }
-    }
-
-    /// Reads the table from its log. `None`: it does not exist yet.
-    pub(crate) async fn load(&self, registry: &Registry) -> Result<Option<Committed>, LakeError> {
-        let directory = self.directory.clone();
-        let tip = spawn_blocking(move || check_log(&directory))
-            .await
-            .map_err(|_| LakeError::Panicked { directory: self.directory.clone() })??;
-        let Some(tip) = tip else { return Ok(None) };
-        let mut delta = DeltaTable::new(self.log_store.clone());
-        // Of that version and no other: somebody may commit in between.
-        delta.load_version(tip.version).await.map_err(|source| self.delta_error(source))?;
-        let state = delta.snapshot().map_err(|source| self.delta_error(source))?;
-        let metadata = state.metadata().clone();
-        let schema = self.check_owner(&metadata)?;
-        let columns = self.columns(registry, schema)?;
-        let seq = self.position(&tip, state.snapshot()).await?;
-        let files: Vec<_> = state
-            .log_data()
-            .iter()
-            .map(|file| {
-                // The view gives no other access to a file's tags.
-                #[allow(deprecated)]
-                let add = file.add_action();
-                Arc::new(self.lake_file(&add))
-            })
-            .collect();
-        let snapshot = self.snapshot(tip.version, seq, files, columns);
-        Ok(Some(Committed { snapshot, schema, metadata, tip_crc32c: tip.crc32c }))
-    }
-
-    async fn position(
-        &self,
-        tip: &Tip,
-        snapshot: &deltalake::kernel::EagerSnapshot,
-    ) -> Result<Seq, LakeError> {
-        // The newest commit is nearly always ours; only another writer's makes the log be searched.
-        let position = match tip.position(&self.identity.app_id) {
-            Some(position) => Some(position),
-            None => snapshot
-                .transaction_version(&*self.log_store, &self.identity.app_id)
-                .await
-                .map_err(|source| self.delta_error(source))?,
-        };
-        Ok(Seq(position.and_then(|position| u64::try_from(position).ok()).unwrap_or(0)))
     }
 
     /// The schema number in the metadata, once the table is known to be the right one.
@@ -175,20 +145,22 @@ impl DeltaHome {
         }
     }
 
-    fn lake_file(&self, add: &Add) -> LakeFile {
-        let tag = |key| add.tags.as_ref()?.get(key)?.as_deref();
+    fn lake_file(&self, add: &AddLine) -> LakeFile {
         let (rows, stats) = add
             .stats
             .as_deref()
             .and_then(|json| stats::parse(json, self.table.place_columns()))
             .unwrap_or_default();
+        let schema = add.tags.as_ref().and_then(|tags| tags.get(FILE_SCHEMA)?.as_deref()?.parse().ok());
+        let (crc32c, pieces) = checksums_of(add);
         LakeFile {
             path: PathBuf::from(&self.name).join(&add.path),
             bytes: u64::try_from(add.size).unwrap_or(0),
             rows,
             stats,
-            schema: tag(FILE_SCHEMA).and_then(|text| text.parse().ok()).map(SchemaNumber),
-            crc32c: tag(FILE_CRC32C).and_then(|text| u32::from_str_radix(text, 16).ok()),
+            schema: schema.map(SchemaNumber),
+            crc32c,
+            pieces,
         }
     }
 
@@ -225,13 +197,27 @@ impl DeltaHome {
             {
                 return Ok(base.clone());
             }
-            let (version, bytes, next) = self.prepare(base.as_deref(), &addition)?;
-            let entry = CommitOrBytes::LogBytes(bytes.into());
+            let (version, bytes, mut next) = self.prepare(base.as_deref(), &addition)?;
+            let bytes = Bytes::from(bytes);
+            let end = match base.as_deref() {
+                Some(base) => base.manifest_end.ok_or(()),
+                None => Ok(0),
+            };
+            let noted = match end {
+                Ok(end) => self.note_intent(base.is_some().then_some(end), version, bytes.clone()).await?,
+                Err(()) => Appended::InDoubt,
+            };
+            let Appended::At(end) = noted else {
+                // An attempt of ours whose outcome we never learned: what it noted, the load makes come true.
+                base = self.load(registry).await?.map(Arc::new);
+                continue;
+            };
+            next.manifest_end = Some(end);
+            let entry = CommitOrBytes::LogBytes(bytes);
             match self.log_store.write_commit_entry(version, entry, Uuid::new_v4()).await {
                 Ok(()) => return Ok(Arc::new(next)),
-                // Another writer's commit, or an attempt of ours whose outcome we never learned.
+                // Another writer's commit, or something broken that stands in the way.
                 Err(TransactionError::VersionAlreadyExists(_)) => {
-                    self.sync_log().await?;
                     base = self.load(registry).await?.map(Arc::new);
                 }
                 Err(error) => return Err(self.delta_error(error.into())),
@@ -240,16 +226,18 @@ impl DeltaHome {
         Err(LakeError::Conflict { directory: self.directory.clone(), attempts: ATTEMPTS_MAX })
     }
 
-    /// A commit found in the log counts only once its name is known to be durable.
-    async fn sync_log(&self) -> Result<(), LakeError> {
-        let path = self.directory.join(crate::log_files::LOG);
-        let sync = spawn_blocking({
-            let path = path.clone();
-            move || std::fs::File::open(path)?.sync_all()
-        });
-        sync.await
+    /// Step one of a commit: it stands in the manifest, durably.
+    async fn note_intent(
+        &self,
+        end: Option<u64>,
+        version: u64,
+        commit: Bytes,
+    ) -> Result<Appended, LakeError> {
+        let (directory, syncs) = (self.directory.clone(), self.syncs.clone());
+        spawn_blocking(move || manifest::append(&directory, end, version, &commit, &*syncs))
+            .await
             .map_err(|_| LakeError::Panicked { directory: self.directory.clone() })?
-            .map_err(|source| LakeError::Io { path, source })
+            .map_err(|source| LakeError::Io { path: manifest::path(&self.directory), source })
     }
 
     /// The commit file's version and bytes, and the table as it is once they are written.
@@ -265,10 +253,7 @@ impl DeltaHome {
             operation_parameters: Some(HashMap::from([("mode".to_owned(), json!("Append"))])),
             is_blind_append: Some(true),
             engine_info: Some(concat!("headwater/", env!("CARGO_PKG_VERSION")).to_owned()),
-            info: base
-                .map(|base| (PREVIOUS_CRC32C.to_owned(), json!(format!("{:08x}", base.tip_crc32c))))
-                .into_iter()
-                .collect(),
+            info: checksums(base).collect(),
             ..CommitInfo::default()
         })];
         // The newer schema of the two is the table's: rows of an older one may still come.
@@ -290,7 +275,7 @@ impl DeltaHome {
         let mut files = base.map_or_else(Vec::new, |base| base.snapshot.files.clone());
         for file in addition.files {
             let add = add_action(file, millis);
-            let file = Arc::new(self.lake_file(&add));
+            let file = Arc::new(self.lake_file(&add_line(&add)));
             // An earlier attempt that got through, but never came back to say so, holds the file already.
             if files.iter().rev().any(|known| known.path == file.path) {
                 continue;
@@ -311,10 +296,14 @@ impl DeltaHome {
             serde_json::to_writer(&mut bytes, action)
                 .map_err(|json_err| self.delta_error(DeltaTableError::SerializeLogJson { json_err }))?;
         }
+        seal(&mut bytes);
         let version = base.map_or(0, |base| base.snapshot.version.cast_unsigned() + 1);
         let tip_crc32c = crc32c::crc32c(&bytes);
         let snapshot = self.snapshot(version, addition.through, files, columns);
-        Ok((version, bytes, Committed { snapshot, schema, metadata, tip_crc32c }))
+        let checkpoint = base.and_then(|base| base.checkpoint);
+        let (manifest_end, repaired) = (None, Vec::new());
+        let next = Committed { snapshot, schema, metadata, tip_crc32c, manifest_end, checkpoint, repaired };
+        Ok((version, bytes, next))
     }
 
     /// Nothing here needs more than the oldest protocol, so the oldest readers may open it.
@@ -375,17 +364,22 @@ impl DeltaHome {
         let named = Field::new(column.name(), data_type, column.is_nullable());
         Arc::new(named.with_metadata(metadata))
     }
+}
 
-    /// Writes a checkpoint of the newest version, so that the next open reads a few commits and not all.
-    pub(crate) async fn checkpoint(&self) -> Result<(), LakeError> {
-        let mut delta = DeltaTable::new(self.log_store.clone());
-        delta.load().await.map_err(|source| self.delta_error(source))?;
-        create_checkpoint(&delta, None).await.map_err(|source| self.delta_error(source))
-    }
+/// What a commit says of itself and of what came before it.
+fn checksums(base: Option<&Committed>) -> impl Iterator<Item = (String, serde_json::Value)> {
+    let previous = base.map(|base| (PREVIOUS_CRC32C, format!("{:08x}", base.tip_crc32c)));
+    let checkpoint = base.and_then(|base| base.checkpoint);
+    let checkpoint = checkpoint.map(|(version, crc32c)| (CHECKPOINT, format!("{version}:{crc32c:08x}")));
+    let own = Some((OWN_CRC32C, OWN_CRC32C_ZERO.to_owned()));
+    [own, previous, checkpoint].into_iter().flatten().map(|(key, value)| (key.to_owned(), json!(value)))
 }
 
 fn add_action(file: &HotFile, millis: i64) -> Add {
-    let mut tags = HashMap::from([(FILE_CRC32C.to_owned(), Some(format!("{:08x}", file.crc32c)))]);
+    let mut tags = HashMap::from([
+        (FILE_CRC32C.to_owned(), Some(format!("{:08x}", file.crc32c))),
+        (FILE_PIECES.to_owned(), Some(file.pieces.to_tag())),
+    ]);
     if let Some(number) = file.schema {
         tags.insert(FILE_SCHEMA.to_owned(), Some(number.to_string()));
     }
@@ -398,4 +392,8 @@ fn add_action(file: &HotFile, millis: i64) -> Add {
         tags: Some(tags),
         ..Add::default()
     }
+}
+
+fn add_line(add: &Add) -> AddLine {
+    AddLine { path: add.path.clone(), size: add.size, stats: add.stats.clone(), tags: add.tags.clone() }
 }

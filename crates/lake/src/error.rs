@@ -7,13 +7,19 @@ use hw_event::StreamId;
 use hw_schema::rows::RowsError;
 use parquet::errors::ParquetError;
 
+use crate::Damage;
+
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
-    /// A commit file which is empty, unreadable, or not the one its successor was written after.
-    #[error("{file} is damaged: {reason}")]
-    Damaged { file: PathBuf, reason: String },
+    /// A part of the table's log that cannot be read, or is not what was written.
+    #[error("{0}")]
+    Damaged(Damage),
+    #[error("{file} has format {found}, this version reads up to {known}: use a newer headwater")]
+    NewerFormat { file: PathBuf, found: u16, known: u16 },
+    #[error("{file} needs the feature bits {bits:#010x}, unknown here: use a newer headwater")]
+    UnknownFeature { file: PathBuf, bits: u32 },
     /// The directory belongs to something else: a stream that was removed, or a table of another make.
     #[error("{directory} holds a table that is not stream {stream}'s: {reason}")]
     Foreign { directory: PathBuf, stream: StreamId, reason: String },

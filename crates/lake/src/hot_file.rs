@@ -20,7 +20,12 @@ use parquet::{
 };
 use uuid::Uuid;
 
-use crate::{LakeError, stats::Gather, store::Syncs};
+use crate::{
+    LakeError, Pieces,
+    checksums::{Summed, Summing},
+    stats::Gather,
+    store::Syncs,
+};
 
 /// What a writer holds in memory of one file at most, about.
 const ROW_GROUP_BYTES: usize = 32 << 20;
@@ -46,6 +51,7 @@ pub(crate) struct HotFile {
     pub through: Seq,
     pub bytes: u64,
     pub crc32c: u32,
+    pub pieces: Pieces,
     pub schema: Option<SchemaNumber>,
     /// The JSON of the `add` action.
     pub stats_json: String,
@@ -75,15 +81,9 @@ pub(crate) fn write(
         // Whatever is left is an orphan, which the next open removes.
         let _ = std::fs::remove_file(&path);
     }
-    let Written { bytes, crc32c, gathered } = written?;
+    let (Summed { bytes, crc32c, pieces }, gathered) = written?;
     let (through, stats_json) = (spec.through, gathered.to_json());
-    Ok(HotFile { name, through, bytes, crc32c, schema: spec.schema, stats_json })
-}
-
-struct Written {
-    bytes: u64,
-    crc32c: u32,
-    gathered: Gather,
+    Ok(HotFile { name, through, bytes, crc32c, pieces, schema: spec.schema, stats_json })
 }
 
 fn write_to(
@@ -91,23 +91,24 @@ fn write_to(
     spec: &HotFileSpec<'_>,
     batches: &[RecordBatch],
     syncs: &dyn Syncs,
-) -> Result<Written, LakeError> {
+) -> Result<(Summed, Gather), LakeError> {
     let io_error = |source| LakeError::Io { path: path.to_owned(), source };
     let parquet_error = |source| parquet_error(path.to_owned(), source);
     let file = File::create_new(path).map_err(io_error)?;
-    let summed = Summed { inner: BufWriter::with_capacity(BUFFER_BYTES, file), crc32c: 0, bytes: 0 };
+    let inner = BufWriter::with_capacity(BUFFER_BYTES, file);
+    let output = Output { inner, summing: Summing::default() };
     let properties = properties(spec).map_err(parquet_error)?;
     let mut writer =
-        ArrowWriter::try_new(summed, spec.columns.clone(), Some(properties)).map_err(parquet_error)?;
+        ArrowWriter::try_new(output, spec.columns.clone(), Some(properties)).map_err(parquet_error)?;
     let mut gathered = Gather::new(spec.columns, spec.without_statistics);
     for batch in batches {
         gathered.add(batch);
         writer.write(batch).map_err(parquet_error)?;
     }
-    let Summed { inner, crc32c, bytes } = writer.into_inner().map_err(parquet_error)?;
+    let Output { inner, summing } = writer.into_inner().map_err(parquet_error)?;
     let file = inner.into_inner().map_err(|error| io_error(error.into_error()))?;
     syncs.file(&file, path).map_err(io_error)?;
-    Ok(Written { bytes, crc32c, gathered })
+    Ok((summing.finish(), gathered))
 }
 
 fn properties(spec: &HotFileSpec<'_>) -> Result<WriterProperties, ParquetError> {
@@ -137,18 +138,16 @@ fn parquet_error(file: PathBuf, error: ParquetError) -> LakeError {
     }
 }
 
-/// Counts and sums what passes.
-struct Summed {
+/// Sums what passes.
+struct Output {
     inner: BufWriter<File>,
-    crc32c: u32,
-    bytes: u64,
+    summing: Summing,
 }
 
-impl Write for Summed {
+impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
-        self.crc32c = crc32c::crc32c_append(self.crc32c, &bytes[..written]);
-        self.bytes += written as u64;
+        self.summing.add(&bytes[..written]);
         Ok(written)
     }
 

@@ -3,20 +3,21 @@
 //! returned before.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use hw_event::{Clock, SystemClock};
 use hw_schema::Registry;
 use tokio::task::spawn_blocking;
 
 use crate::{
-    LakeError, LakeSink, Table, TableSnapshot,
+    Damage, LakeError, LakeSink, Table, TableSnapshot,
     delta::{Committed, DeltaHome, Identity},
     log_files::remove_orphans,
+    scrub::check_through,
     store::{OsSyncs, SyncingStore, Syncs, create_directories},
 };
 
@@ -51,6 +52,8 @@ impl Default for LakeSettings {
 pub struct TableFault {
     pub table: Table,
     pub error: String,
+    /// It could not be opened: nobody knows what it holds, so it cannot be read either.
+    pub out_of_service: bool,
 }
 
 /// Clones are the same lake.
@@ -69,10 +72,14 @@ pub(crate) struct Shared {
     // Both are held for a look or a swap, never across an await or a file operation.
     tables: RwLock<HashMap<Table, Arc<Committed>>>,
     faults: Mutex<BTreeMap<Table, String>>,
+    out_of_service: Mutex<BTreeSet<Table>>,
+    damage: Mutex<BTreeMap<Table, Vec<Damage>>>,
+    repaired: Mutex<Vec<Damage>>,
 }
 
 impl Lake {
-    /// Opens every table that exists, checks the end of its log, and removes what a crash left over.
+    /// Opens every table that exists, repairs its log where that is possible, and removes what a crash left over. A
+    /// table that cannot be opened is out of service by itself, see [`Lake::faults`]; an error is the lake's as a whole.
     /// Tables of streams that come later are made at their first commit.
     pub async fn open(
         root: &Path,
@@ -101,9 +108,9 @@ impl Lake {
         .map_err(|_| LakeError::Panicked { directory: root.to_owned() })?
         .map_err(|source| LakeError::Io { path: root.to_owned(), source })?;
         let shared = Arc::new(Shared::new(root, journal_id, registry, settings, Arc::new(OsSyncs)));
-        for (table, name) in shared.names() {
+        for (table, name) in shared.all_tables() {
             let loaded = match shared.home(table, &name) {
-                Ok(home) => home.load(&shared.registry).await,
+                Ok(home) => home.look(&shared.registry).await,
                 Err(error) => Err(error),
             };
             match loaded {
@@ -137,11 +144,17 @@ impl Lake {
         .map_err(|source| LakeError::Io { path: root.to_owned(), source })?;
 
         let shared = Arc::new(Shared::new(root, journal_id, registry, settings, syncs));
-        stream::iter(shared.names())
-            .map(|(table, name)| shared.open_table(table, name))
-            .buffer_unordered(TABLES_IN_FLIGHT)
-            .try_collect::<()>()
-            .await?;
+        stream::iter(shared.all_tables())
+            .for_each_concurrent(TABLES_IN_FLIGHT, |(table, name)| {
+                let shared = shared.clone();
+                async move {
+                    if let Err(error) = shared.open_table(table, name.clone()).await {
+                        tracing::error!(table = %name, %error, "a table is out of service");
+                        shared.set_out_of_service(table, Some(error));
+                    }
+                }
+            })
+            .await;
         Ok(Lake { shared })
     }
 
@@ -155,10 +168,48 @@ impl Lake {
         self.shared.committed(table).map(|committed| committed.snapshot.clone())
     }
 
-    /// The tables that could not commit in the last round.
+    /// The tables that could not commit in the last round, or not be opened.
     pub fn faults(&self) -> Vec<TableFault> {
-        let faults = self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        faults.iter().map(|(&table, error)| TableFault { table, error: error.clone() }).collect()
+        let out_of_service = lock(&self.shared.out_of_service).clone();
+        let fault = |(&table, error): (&Table, &String)| {
+            let out_of_service = out_of_service.contains(&table);
+            TableFault { table, error: error.clone(), out_of_service }
+        };
+        lock(&self.shared.faults).iter().map(fault).collect()
+    }
+
+    /// All tables that may exist, and the names of their directories.
+    pub fn tables(&self) -> Vec<(Table, String)> {
+        self.shared.all_tables()
+    }
+
+    /// Reads all of a table that is at rest and says what is damaged. `pace` is told of the bytes as they are read, and
+    /// may wait. What is found is kept for [`Lake::damage`] until the next check. Blocking; disturbs nobody.
+    pub fn check(&self, table: Table, name: &str, pace: &mut dyn FnMut(u64)) -> Vec<Damage> {
+        let directory = self.shared.root.join(name);
+        let mut check = || {
+            let committed = self.shared.committed(table);
+            let through = committed.map_or(u64::MAX, |committed| committed.snapshot.version.cast_unsigned());
+            check_through(&directory, through, pace)
+        };
+        let mut found = check();
+        if !found.is_empty() {
+            // A commit or a checkpoint that was just being made is not damage: that stays.
+            let again = check();
+            found.retain(|damage| again.contains(damage));
+        }
+        lock(&self.shared.damage).insert(table, found.clone());
+        found
+    }
+
+    /// What the last check of each table found.
+    pub fn damage(&self) -> Vec<Damage> {
+        lock(&self.shared.damage).values().flatten().cloned().collect()
+    }
+
+    /// What was repaired since the lake was opened.
+    pub fn repaired(&self) -> Vec<Damage> {
+        lock(&self.shared.repaired).clone()
     }
 
     pub fn root(&self) -> &Path {
@@ -183,28 +234,39 @@ impl Shared {
             syncs,
             tables: RwLock::default(),
             faults: Mutex::default(),
+            out_of_service: Mutex::default(),
+            damage: Mutex::default(),
+            repaired: Mutex::default(),
         }
-    }
-
-    /// Every table that may exist, and its directory's name.
-    fn names(&self) -> Vec<(Table, String)> {
-        let streams = self.registry.all().into_iter().filter(|stream| !stream.versions.is_empty());
-        let mut tables: Vec<_> =
-            streams.map(|stream| (Table::Stream(stream.id), stream.name.to_string())).collect();
-        tables.push((Table::Rejects, "rejects".to_owned()));
-        tables.push((Table::Ledger, "ledger".to_owned()));
-        tables
     }
 
     pub(crate) fn home(&self, table: Table, name: &str) -> Result<DeltaHome, LakeError> {
         let identity =
             Identity { app_id: self.app_id.clone(), hash_key_id: self.settings.hash_key_id.clone() };
-        DeltaHome::new(table, name, self.root.join(name), identity, &self.store)
+        DeltaHome::new(table, name, self.root.join(name), identity, &self.store, self.syncs.clone())
     }
 
-    async fn open_table(&self, table: Table, name: String) -> Result<(), LakeError> {
-        let home = self.home(table, &name)?;
+    pub(crate) fn all_tables(&self) -> Vec<(Table, String)> {
+        let streams = self.registry.all().into_iter().filter(|stream| !stream.versions.is_empty());
+        let streams = streams.map(|stream| (Table::Stream(stream.id), stream.name.to_string()));
+        let system = [(Table::Rejects, "rejects".to_owned()), (Table::Ledger, "ledger".to_owned())];
+        streams.chain(system).collect()
+    }
+
+    /// Opens a table that nothing was written to yet in this process.
+    pub(crate) async fn open_table(self: &Arc<Self>, table: Table, name: String) -> Result<(), LakeError> {
+        let (shared, directory) = (self.clone(), self.root.join(&name));
+        // In a task of its own: what a damaged log does to a library must not end the others.
+        let opening = tokio::spawn(async move { shared.open_here(table, &name).await });
+        opening.await.map_err(|_| LakeError::Panicked { directory })?
+    }
+
+    async fn open_here(&self, table: Table, name: &str) -> Result<(), LakeError> {
+        let home = self.home(table, name)?;
         let committed = home.load(&self.registry).await?;
+        if let Some(committed) = &committed {
+            self.note_repaired(&committed.repaired);
+        }
         let (live, position) = match &committed {
             Some(committed) => (committed.snapshot.files.clone(), committed.snapshot.seq.0),
             None => (Vec::new(), 0),
@@ -231,14 +293,46 @@ impl Shared {
         self.tables.write().unwrap_or_else(PoisonError::into_inner).insert(table, committed);
     }
 
+    pub(crate) fn note_repaired(&self, repaired: &[Damage]) {
+        lock(&self.repaired).extend_from_slice(repaired);
+    }
+
+    /// `None`: it is in service again.
+    pub(crate) fn set_out_of_service(&self, table: Table, error: Option<LakeError>) {
+        match &error {
+            Some(LakeError::Damaged(damage)) => {
+                lock(&self.damage).insert(table, vec![damage.clone()]);
+            }
+            Some(_) => {}
+            None => {
+                lock(&self.damage).remove(&table);
+            }
+        }
+        self.set_fault(table, error.as_ref().map(ToString::to_string));
+        let mut out_of_service = lock(&self.out_of_service);
+        if error.is_some() {
+            out_of_service.insert(table)
+        } else {
+            out_of_service.remove(&table)
+        };
+    }
+
+    pub(crate) fn tables_out_of_service(&self) -> BTreeSet<Table> {
+        lock(&self.out_of_service).clone()
+    }
+
     /// Notes how a table fared; returns whether that is news.
     pub(crate) fn set_fault(&self, table: Table, error: Option<String>) -> bool {
-        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = lock(&self.faults);
         match error {
             Some(error) => faults.insert(table, error.clone()) != Some(error),
             None => faults.remove(&table).is_some(),
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,21 +1,31 @@
 //! The lake: one Delta table per stream, and the tables `rejects` and `ledger`, written by one committer.
 //! Always: a table's commit carries the log position up to which it holds everything (`txn`), so a replay
 //! neither loses nor doubles a row; what is committed survives a power cut before the log may forget it; a
-//! table that cannot commit keeps its rows waiting and lets the others go on.
+//! table that cannot commit keeps its rows waiting and lets the others go on; every byte at rest has a checksum, and a
+//! damaged table is out of service alone.
 //! Does not know who queries. The only crate that imports `deltalake`.
 
 mod buffer;
+mod checksums;
+mod damage;
 mod delta;
 mod error;
 mod hot_file;
 mod lake;
 mod log_files;
+mod manifest;
+mod reconcile;
+mod replay;
+mod scrub;
 mod sink;
 mod stats;
 mod store;
 mod table;
 
+pub use checksums::Pieces;
+pub use damage::Damage;
 pub use error::LakeError;
 pub use lake::{Lake, LakeSettings, TableFault};
+pub use scrub::check_table;
 pub use sink::LakeSink;
 pub use table::{Bounds, FileStats, LakeFile, Table, TableSnapshot};

@@ -5,10 +5,11 @@
 //! A round, over the tables that have something:
 //! 1. Write each table's rows to one new file and sync it, a few tables at a time.
 //! 2. Sync the directories of the new files.
-//! 3. Commit each table, a few at a time. Their syncs meet in the file system's journal and share its writes.
+//! 3. Commit each table, first in its manifest and then in its log, a few at a time. Their syncs meet in the file system's journal and share its writes.
 //! 4. Checkpoint the tables whose log has grown long enough.
 //!
-//! A table that fails keeps what it has, rows or written files, and holds back only the returned position.
+//! A table that fails keeps what it has, rows or written files, and holds back only the returned position. One that could
+//! not be opened is tried again before step 1.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -46,7 +47,49 @@ pub struct LakeSink {
 
 impl LakeSink {
     pub(crate) fn new(lake: Arc<Shared>) -> LakeSink {
-        LakeSink { lake, buffers: BTreeMap::new(), tallies: HashMap::new(), applied: Seq::ZERO, rewind: None }
+        let mut sink = LakeSink {
+            lake,
+            buffers: BTreeMap::new(),
+            tallies: HashMap::new(),
+            applied: Seq::ZERO,
+            rewind: None,
+        };
+        for table in sink.lake.tables_out_of_service() {
+            sink.shut_out(table);
+        }
+        sink
+    }
+
+    /// Nobody knows what the table holds: it takes nothing, and the log keeps everything, until it can be opened.
+    fn shut_out(&mut self, table: Table) {
+        let mut buffer = match table {
+            Table::Rejects => Buffer::of_rejects(Seq::ZERO),
+            Table::Ledger => Buffer::of_ledger(Seq::ZERO),
+            Table::Stream(id) => {
+                let Some(stream) = self.lake.registry.by_id(id) else { return };
+                let Some((number, schema)) = stream.current() else { return };
+                Buffer::of_stream(&stream, number, schema, Seq::ZERO)
+            }
+        };
+        (buffer.stuck, buffer.overflowed) = (true, true);
+        self.buffers.insert(table, buffer);
+    }
+
+    /// Tries to open what is out of service: somebody may have restored its files.
+    async fn readmit(&mut self) {
+        for table in self.lake.tables_out_of_service() {
+            let Some(buffer) = self.buffers.get_mut(&table) else { continue };
+            match self.lake.open_table(table, buffer.name.clone()).await {
+                Ok(()) => {
+                    buffer.held = self.lake.committed(table).map_or(Seq::ZERO, |state| state.snapshot.seq);
+                    (buffer.stuck, buffer.overflowed) = (false, false);
+                    self.rewind = Some(self.rewind.map_or(buffer.held, |rewind| rewind.min(buffer.held)));
+                    tracing::info!(table = %buffer.name, "the table is in service again");
+                    self.lake.set_out_of_service(table, None);
+                }
+                Err(error) => self.lake.set_out_of_service(table, Some(error)),
+            }
+        }
     }
 
     /// The table's buffer, made with the position that the table has committed.
@@ -163,11 +206,13 @@ impl LakeSink {
             }
             let home = self.lake.home(table, &buffer.name);
             let outcome = match home {
-                Ok(home) => home.checkpoint().await,
+                Ok(home) => home.checkpoint(&self.lake.registry).await,
                 Err(error) => Err(error),
             };
-            if let Err(error) = outcome {
-                tracing::warn!(table = %buffer.name, %error, "no checkpoint was written");
+            match outcome {
+                Ok(Some(state)) => self.lake.publish(table, Arc::new(state)),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(table = %buffer.name, %error, "no checkpoint was written"),
             }
         }
     }
@@ -232,6 +277,7 @@ impl Sink for LakeSink {
 
     async fn commit(&mut self) -> Result<Seq, SinkError> {
         self.flush_tallies();
+        self.readmit().await;
         let mut failed: BTreeMap<Table, String> = BTreeMap::new();
         for (table, error) in self.write_files().await {
             failed.insert(table, error.to_string());

@@ -122,6 +122,24 @@ fn publish(syncs: &dyn Syncs, staged: &FsPath, target: &FsPath, mode: &PutMode) 
     syncs.directory(parent_of(target)?)
 }
 
+/// Writes a whole file: whoever finds the name finds all of it, also after a power cut.
+pub(crate) fn put_file<'a>(
+    syncs: &dyn Syncs,
+    target: &FsPath,
+    mut parts: impl Iterator<Item = &'a [u8]>,
+    mode: &PutMode,
+) -> io::Result<()> {
+    let (mut file, staged) = create_staged(syncs, target)?;
+    let written = parts
+        .try_for_each(|part| file.write_all(part))
+        .and_then(|()| syncs.file(&file, &staged))
+        .and_then(|()| publish(syncs, &staged, target, mode));
+    if written.is_err() {
+        let _ = fs::remove_file(&staged);
+    }
+    written
+}
+
 fn store_error(error: io::Error, path: &FsPath) -> object_store::Error {
     let path = path.display().to_string();
     match error.kind() {
@@ -150,16 +168,7 @@ impl ObjectStore for SyncingStore {
         let target = self.inner.path_to_filesystem(location)?;
         let syncs = self.syncs.clone();
         blocking(target, move |target| {
-            let (mut file, staged) = create_staged(&*syncs, target)?;
-            let written = payload
-                .iter()
-                .try_for_each(|part| file.write_all(part))
-                .and_then(|()| syncs.file(&file, &staged))
-                .and_then(|()| publish(&*syncs, &staged, target, &options.mode));
-            if written.is_err() {
-                let _ = fs::remove_file(&staged);
-            }
-            written
+            put_file(&*syncs, target, payload.iter().map(|part| &**part), &options.mode)
         })
         .await?;
         Ok(PutResult { e_tag: None, version: None })

@@ -6,6 +6,8 @@ use std::{path::PathBuf, sync::Arc};
 use arrow::datatypes::SchemaRef;
 use hw_event::{SchemaNumber, Seq, StreamId};
 
+use crate::Pieces;
+
 /// Which table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
@@ -65,8 +67,10 @@ pub struct LakeFile {
     pub stats: FileStats,
     /// The newest schema of its rows; the file has that schema's columns.
     pub schema: Option<SchemaNumber>,
-    /// Of the whole file, as it was written.
+    /// Of the whole file, as it was written. `None`: another writer's file.
     pub crc32c: Option<u32>,
+    /// Of its pieces. `None`: it was written before pieces had checksums, or by another writer.
+    pub pieces: Option<Pieces>,
 }
 
 /// What is known about a file's rows without opening it. A bound that is missing says nothing.

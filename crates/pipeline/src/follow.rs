@@ -232,7 +232,9 @@ impl Follower {
             self.released = committed;
         }
         if let Some(seq) = self.sink.rewind() {
-            self.position = self.position.min(seq);
+            // What the log has forgotten every part of the sink has.
+            let forgotten = Seq(self.log.first_kept().0.saturating_sub(1));
+            self.position = self.position.min(seq.max(forgotten));
         }
         let behind = self.sink.pending_bytes() > 0 || self.released < self.position;
         self.waiting_since = behind.then(Instant::now);

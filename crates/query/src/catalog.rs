@@ -22,6 +22,7 @@ use crate::{
     render::type_name,
     system::{ledger, rejects, streams},
     table::LakeTable,
+    verified::{Findings, Remembered},
 };
 
 pub(crate) const CATALOG: &str = "headwater";
@@ -33,6 +34,8 @@ pub(crate) fn catalog(
     cut: Cut,
     principal: &Principal,
     opener: &Arc<dyn PayloadOpener>,
+    findings: &Findings,
+    remembered: &Remembered,
     store: impl Fn(&Path) -> Result<ObjectStoreUrl>,
 ) -> Result<Arc<dyn CatalogProvider>> {
     let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::with_capacity(cut.tables.len() + 1);
@@ -40,7 +43,8 @@ pub(crate) fn catalog(
     for table in cut.tables {
         let (name, kind) = (table.name.clone(), table.kind);
         let url = store(&table.lake_root)?;
-        let physical: Arc<dyn TableProvider> = Arc::new(LakeTable::new(table, url));
+        let physical: Arc<dyn TableProvider> =
+            Arc::new(LakeTable::new(table, url, findings.clone(), remembered.clone()));
         let shown = match kind {
             TableKind::Stream => physical,
             TableKind::Rejects => rejects(physical, principal, opener)?,

@@ -28,6 +28,8 @@ pub struct TableCut {
     pub lake_root: PathBuf,
     pub files: Vec<CutFile>,
     pub hot: Arc<dyn HotSource>,
+    /// Why the table cannot be read. A statement that reads it fails with this; any other runs.
+    pub damage: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,18 @@ pub struct CutFile {
     pub offset: Option<Range>,
     pub seq: Option<Range>,
     pub time: Option<Range>,
+    /// CRC-32C of the whole file. `None`, with `pieces`: nothing is known about its bytes, and they are taken as they are.
+    pub crc32c: Option<u32>,
+    /// Of its pieces: with them only what is read is checked. Without, all of it at its first touch.
+    pub pieces: Option<Pieces>,
+}
+
+/// The CRC-32C of each piece of a file; all pieces but the last have `bytes` bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pieces {
+    /// Not 0.
+    pub bytes: u32,
+    pub crc32c: Arc<[u32]>,
 }
 
 /// Both ends are inside.

@@ -27,6 +27,9 @@ pub enum QueryError {
     Rows { rows_max: usize },
     #[error("the statement took longer than {} s", .0.as_secs_f64())]
     Time(Duration),
+    /// Bytes at rest that are not what was written, named by file and range; or a table that cannot be read for them.
+    #[error("{0}")]
+    Damaged(String),
     /// A fault of ours or of the disk. The text is for the operator's log.
     #[error("internal fault: {0}")]
     Internal(String),
@@ -45,6 +48,7 @@ impl QueryError {
             QueryError::Memory(_) => "sql_memory",
             QueryError::Rows { .. } => "sql_rows",
             QueryError::Time(_) => "sql_time",
+            QueryError::Damaged(_) => "damaged",
             QueryError::Internal(_) => "internal",
         }
     }
@@ -68,6 +72,9 @@ impl QueryError {
             QueryError::Memory(_) => "select fewer columns or rows, aggregate, or raise sql.memory",
             QueryError::Rows { .. } => "add LIMIT, aggregate, or raise sql.rows",
             QueryError::Time(_) => "narrow it with WHERE, or raise sql.time",
+            QueryError::Damaged(_) => {
+                "the rest is served; `headwater doctor` says what to do, and a WHERE that leaves the file out still answers"
+            }
             QueryError::Internal(_) => "see the server's log",
         }
     }

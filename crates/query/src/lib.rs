@@ -1,6 +1,7 @@
 //! SQL over one cut of the data: a statement, who asks, and the tables they see go in; a bounded Arrow stream comes out.
 //! Always: a statement reads the cut's tables and nothing else (no file, no socket, no setting), and every
-//! statement is bounded in text, depth, memory, time and rows. Does not know sockets, HTTP, Delta or the journal;
+//! statement is bounded in text, depth, memory, time and rows; bytes of the lake are used only after their checksum matched.
+//! Does not know sockets, HTTP, Delta or the journal;
 //! nothing above this crate holds a session of the engine.
 
 mod answer;
@@ -17,10 +18,11 @@ mod stop;
 mod system;
 mod table;
 mod threads;
+mod verified;
 
 pub use answer::Answer;
 pub use cut::{
-    Cut, CutFile, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Range, TableCut, TableKind,
+    Cut, CutFile, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Pieces, Range, TableCut, TableKind,
     streams_schema,
 };
 pub use error::QueryError;

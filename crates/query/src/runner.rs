@@ -44,6 +44,7 @@ use crate::{
     statement::{self, Ask, Checked, Limits},
     stop::{Stop, stoppable},
     threads::{self, cores},
+    verified::{Findings, Remembered},
 };
 
 /// Statements that run at one time; more wait, within their own time.
@@ -101,6 +102,7 @@ struct Shared {
     functions: Functions,
     /// The lakes whose store is registered. Short sections, never across an await.
     lakes: Mutex<HashSet<u64>>,
+    remembered: Remembered,
     permits: Arc<Semaphore>,
 }
 
@@ -121,6 +123,7 @@ impl Runner {
                 opener,
                 environment,
                 lakes: Mutex::default(),
+                remembered: Remembered::default(),
                 permits: Arc::new(Semaphore::new(STATEMENTS_MAX)),
             }),
         })
@@ -179,8 +182,14 @@ impl Runner {
         batches: mpsc::Sender<Item>,
     ) -> Result<(), QueryError> {
         let checked = statement::check(text, self.limits())?;
-        let planned = self.plan(checked, principal, cut, stop).await;
-        let mut stream = planned.map_err(|error| QueryError::from_engine(&error, false))?;
+        let findings = Findings::default();
+        // Whatever the engine made of damaged bytes, they are the cause.
+        let fault = |error: &DataFusionError, planned| match findings.first() {
+            Some(damage) => QueryError::Damaged(damage.to_owned()),
+            None => QueryError::from_engine(error, planned),
+        };
+        let planned = self.plan(checked, principal, cut, stop, &findings).await;
+        let mut stream = planned.map_err(|error| fault(&error, false))?;
         // A reader that has gone is no fault of the statement: whoever closed the channel is not listening.
         if schema.send(stream.schema()).is_err() {
             return Ok(());
@@ -188,7 +197,7 @@ impl Runner {
         let rows_max = self.shared.settings.rows;
         let mut rows = 0;
         while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(|error| QueryError::from_engine(&error, true))?;
+            let batch = batch.map_err(|error| fault(&error, true))?;
             rows += batch.num_rows();
             if rows > rows_max {
                 return Err(QueryError::Rows { rows_max });
@@ -206,8 +215,9 @@ impl Runner {
         principal: &Principal,
         cut: Cut,
         stop: &Arc<Stop>,
+        findings: &Findings,
     ) -> EngineResult<SendableRecordBatchStream> {
-        let mut state = self.session(&checked, principal, cut)?;
+        let mut state = self.session(&checked, principal, cut, findings)?;
         // One moment for the whole statement: without it `now()` has no value.
         state.mark_start_execution();
         let plan = match checked.ask {
@@ -222,7 +232,13 @@ impl Runner {
         execute_stream(stoppable(plan, stop)?, state.task_ctx())
     }
 
-    fn session(&self, checked: &Checked, principal: &Principal, cut: Cut) -> EngineResult<SessionState> {
+    fn session(
+        &self,
+        checked: &Checked,
+        principal: &Principal,
+        cut: Cut,
+        findings: &Findings,
+    ) -> EngineResult<SessionState> {
         let batch_rows = batch_rows(&cut, checked);
         let mut config = SessionConfig::new()
             .with_target_partitions(cores())
@@ -239,7 +255,8 @@ impl Runner {
         options.explain.show_statistics = false;
 
         let catalogs = MemoryCatalogProviderList::new();
-        let tables = catalog(cut, principal, &self.shared.opener, |root| self.store(root))?;
+        let (opener, remembered) = (&self.shared.opener, &self.shared.remembered);
+        let tables = catalog(cut, principal, opener, findings, remembered, |root| self.store(root))?;
         catalogs.register_catalog(CATALOG.to_owned(), tables);
         let builder = SessionStateBuilder::new()
             .with_config(config)

@@ -1,6 +1,6 @@
 //! One table of a cut as the engine scans it: the lake's Parquet files and the hot rows behind them.
 //! Always: every row of the cut once; columns that a file or batch lacks are NULL; nothing is listed, only the cut's
-//! files are opened. Does not filter exactly: predicates prune files, row groups and pages, the engine does the rest.
+//! files are opened, and each byte of them is checked. Does not filter exactly: predicates prune files, row groups and pages, the engine does the rest.
 
 use std::sync::Arc;
 
@@ -22,18 +22,30 @@ use datafusion::{
     physical_plan::{ExecutionPlan, empty::EmptyExec, union::UnionExec},
 };
 
-use crate::{CutFile, TableCut, hot::HotExec, prune::prune};
+use crate::{
+    CutFile, QueryError, TableCut,
+    hot::HotExec,
+    prune::prune,
+    verified::{Findings, Remembered, VerifiedStore},
+};
 
 #[derive(Debug)]
 pub(crate) struct LakeTable {
     cut: TableCut,
     /// Where the session finds the store that is rooted at the cut's `lake_root`.
     store: ObjectStoreUrl,
+    findings: Findings,
+    remembered: Remembered,
 }
 
 impl LakeTable {
-    pub(crate) fn new(cut: TableCut, store: ObjectStoreUrl) -> LakeTable {
-        LakeTable { cut, store }
+    pub(crate) fn new(
+        cut: TableCut,
+        store: ObjectStoreUrl,
+        findings: Findings,
+        remembered: Remembered,
+    ) -> LakeTable {
+        LakeTable { cut, store, findings, remembered }
     }
 
     fn scan_files(
@@ -44,9 +56,15 @@ impl LakeTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let columns = &self.cut.columns;
-        let store = state.runtime_env().object_store(&self.store)?;
+        let store = VerifiedStore::new(
+            state.runtime_env().object_store(&self.store)?,
+            &self.cut.lake_root,
+            files.iter().copied(),
+            self.findings.clone(),
+            self.remembered.clone(),
+        );
         let reader = CachedParquetFileReaderFactory::new(
-            store,
+            Arc::new(store),
             state.runtime_env().cache_manager.get_file_metadata_cache(),
         );
         let source = ParquetSource::new(Arc::clone(columns))
@@ -93,6 +111,10 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if let Some(damage) = &self.cut.damage {
+            self.findings.add(damage.clone());
+            return Err(DataFusionError::External(Box::new(QueryError::Damaged(damage.clone()))));
+        }
         let files = prune(state, &self.cut.columns, self.cut.kind, &self.cut.files, filters)?;
         let mut inputs = Vec::with_capacity(2);
         if !files.is_empty() {

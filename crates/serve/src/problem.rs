@@ -76,6 +76,10 @@ impl From<QueryError> for Problem {
             QueryError::Kind(_) => StatusCode::FORBIDDEN,
             QueryError::Memory(_) | QueryError::Rows { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             QueryError::Time(_) => StatusCode::GATEWAY_TIMEOUT,
+            QueryError::Damaged(damage) => {
+                tracing::error!(%damage, "a statement met damage");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             QueryError::Internal(fault) => {
                 tracing::error!(%fault, "a statement failed");
                 return internal();

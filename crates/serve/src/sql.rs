@@ -136,6 +136,7 @@ pub(crate) struct Ask {
     (status = 413, description = "The body is larger than 1 MiB.", content_type = "application/problem+json"),
     (status = 415, description = "The body is not `application/json`.", content_type = "application/problem+json"),
     (status = 422, description = "`sql_memory`, `sql_rows`.", content_type = "application/problem+json"),
+    (status = 500, description = "`damaged`: bytes of a file that the statement needs are not what was written; `detail` names file and range. `internal`: a fault of the server.", content_type = "application/problem+json"),
     (status = 504, description = "`sql_time`.", content_type = "application/problem+json"),
 ))]
 pub(crate) async fn sql(State(reads): State<Reads>, request: Request) -> Response {

@@ -157,6 +157,8 @@ section! {
     Lake = "lake" {
         /// How often a busy table is committed.
         commit_every: Duration = "2s",
+        /// Within which time everything at rest is read again and held against its checksums.
+        scrub_every: Duration = "24h",
         /// The size that compaction aims at. Compaction is not built yet: this has no effect.
         compact_to: ByteSize = "128MiB",
     }

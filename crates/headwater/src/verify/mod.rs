@@ -251,7 +251,9 @@ impl Verifier {
             .figure("journal_first", journal.first_kept().0)
             .figure("journal_last", durable.0);
         let fault = self.subject.tables.lake.faults().into_iter().find(|fault| self.is(fault.table, name));
-        if let (Some(fault), true) = (&fault, self.subject.offline) {
+        if let Some(fault) = &fault
+            && (fault.out_of_service || self.subject.offline)
+        {
             check.fault(
                 format!("the table cannot be opened: {}", fault.error),
                 format!("lake/{name}"),
@@ -261,29 +263,29 @@ impl Verifier {
             // Its rows wait in the journal: nothing is lost by it, and doctor says what to do.
             check.set("cannot_commit", fault.error.clone());
         }
-        let Some(snapshot) = snapshot else { return self.told(check).await };
-        check.set("version", snapshot.version);
-        check.set("position", snapshot.seq.0);
-        check.set("files", snapshot.files.len());
-        check.set("rows", snapshot.rows);
-        if snapshot.seq > durable {
-            let what = format!("it holds append {}, but the journal ends at append {durable}", snapshot.seq);
-            check.fault(what, format!("lake/{name}"), BACKUP);
+        if let Some(snapshot) = snapshot {
+            check.set("version", snapshot.version);
+            check.set("position", snapshot.seq.0);
+            check.set("files", snapshot.files.len());
+            check.set("rows", snapshot.rows);
+            if snapshot.seq > durable {
+                let what =
+                    format!("it holds append {}, but the journal ends at append {durable}", snapshot.seq);
+                check.fault(what, format!("lake/{name}"), BACKUP);
+            }
         }
         self.told(check).await?;
 
         self.progress("files", name, 0).await?;
-        let (root, lines) = (self.subject.tables.lake.root().to_owned(), self.lines.clone());
-        let (of, files) = (name.to_owned(), snapshot.clone());
+        let (lake, lines, of) = (self.subject.tables.lake.clone(), self.lines.clone(), name.to_owned());
+        let Some(table) = lake.tables().into_iter().find(|(_, known)| known == name).map(|(table, _)| table)
+        else {
+            return Ok(());
+        };
         self.blocking(move || {
-            bytes::files(&of, &root, &files, |done| {
-                let _ = lines.try_send(progress("files", &of, done));
-                !lines.is_closed()
-            })
+            bytes::table(&lake, table, &of, |done| _ = lines.try_send(progress("files", &of, done)))
         })
-        .await?;
-        let (of, directory, version) = (name.to_owned(), PathBuf::from(&snapshot.location), snapshot.version);
-        self.blocking(move || bytes::log(&of, &directory, version)).await
+        .await
     }
 
     fn is(&self, table: Table, name: &str) -> bool {

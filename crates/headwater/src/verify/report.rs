@@ -29,7 +29,7 @@ pub struct Progress {
 /// One thing that must hold, and whether it does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
-    /// `journal`, `catalog`, `table`, `files`, `log`, `ledger`, `rows`, `offsets`.
+    /// `journal`, `catalog`, `table`, `files`, `ledger`, `rows`, `offsets`.
     pub check: String,
     /// A stream, a table, or a part of the data directory.
     pub of: String,

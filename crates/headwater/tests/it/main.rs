@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod closed;
 mod cloudevents;
+mod damage;
 mod directories;
 mod doctor;
 mod fake;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use hw_event::{Seq, Timestamp};
-use hw_journal::{Core, Damage, Log, OpenError, ReadError};
+use hw_journal::{Core, Damage, Log, OpenError, ReadError, check_disk};
 use hw_testkit::{ManualClock, Random, SeededEntropy, SimDisk, rounds_from_env, seed_from_env};
 
 use crate::model::{Generator, Model, small};
@@ -223,4 +223,47 @@ fn many_flipped_bits_never_panic() {
             }
         }
     }
+}
+
+/// The scrubber's look at a journal that nobody has open: what it does not name can be read.
+#[test]
+fn a_check_names_every_flipped_bit_that_matters() {
+    let seed = seed_from_env(13);
+    println!("HW_SEED={seed}");
+    let mut random = Random::new(seed);
+    let (pristine, model) = journal();
+    let segments: Vec<_> = pristine.file_names().into_iter().filter(|name| name.ends_with(".seg")).collect();
+    let mut bytes_read = 0;
+    assert_eq!(check_disk(&pristine, &mut |bytes| bytes_read += bytes).expect("it can be read"), []);
+    assert!(bytes_read > 64 * 1024, "{bytes_read} bytes");
+    let mut named = 0;
+    for round in 0..200 {
+        let name = &segments[random.below(segments.len() as u64) as usize];
+        let bytes = pristine.contents(name).expect("it is there").len() as u64;
+        let disk = pristine.fork(round);
+        let bit = random.below(bytes * 8);
+        disk.flip_bit(name, bit);
+        let context = format!("{name} bit {bit}");
+        let damaged = disk.contents(name);
+        let found = check_disk(&disk, &mut |_| {}).expect("it can be read");
+        assert_eq!(disk.contents(name), damaged, "{context}: a check writes nothing");
+        if found.is_empty() {
+            let log = open(&disk).expect("it opens").0.log();
+            let mut after = Seq(0);
+            while after < model.last() {
+                let appends = log.read(after, 1 << 20).unwrap_or_else(|error| panic!("{context}: {error}"));
+                after = appends.last().expect("there is more").seq;
+                appends
+                    .iter()
+                    .for_each(|stored| assert_eq!(&stored.append, model.get(stored.seq), "{context}"));
+            }
+        } else {
+            assert!(found.iter().all(|damage| &damage.file == name), "{context}: {found:?}");
+            let covers = |damage: &Damage| (damage.start..damage.end).contains(&(bit / 8));
+            assert!(found.iter().any(covers), "{context}: {found:?}");
+            named += 1;
+        }
+    }
+    println!("{named} of 200 named");
+    assert!(named > 100, "{named}");
 }

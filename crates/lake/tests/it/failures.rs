@@ -1,46 +1,63 @@
 //! Crashes, damaged logs, other writers: what they cost, and what they must not.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use hw_event::Seq;
-use hw_lake::{LakeError, Table};
+use hw_lake::{Table, check_table};
 use hw_pipeline::Sink;
 
 use crate::fixture::{
     ENGINE, FIRST, READING, World, data_files, integers, offsets, read_delta, schema, stream,
 };
 
+/// A file where a directory should be: nothing can be written there.
+fn block(directory: &Path, name: &str) {
+    let (there, aside) = (directory.join(name), directory.join("aside"));
+    if there.exists() {
+        fs::rename(&there, aside).unwrap();
+    }
+    fs::write(there, "in the way").unwrap();
+}
+
+fn unblock(directory: &Path, name: &str) {
+    let (there, aside) = (directory.join(name), directory.join("aside"));
+    fs::remove_file(&there).unwrap();
+    if aside.exists() {
+        fs::rename(aside, there).unwrap();
+    }
+}
+
+/// Before the manifest has it, a commit leaves an orphan; after that, the next start makes it.
 #[tokio::test]
 async fn a_crash_between_file_and_commit_neither_loses_nor_doubles() {
-    let mut world = World::new().await;
-    let directory = world.root().join("sensor.reading");
-    let delivery = world.rows(&[READING], 3);
-    world.apply(delivery).await;
-    world.commit().await;
-
-    // The commit cannot be written, so the file stays alone; then the process dies.
-    let log = directory.join("_delta_log");
-    fs::rename(&log, directory.join("aside")).unwrap();
-    fs::write(&log, "in the way").unwrap();
-    let delivery = world.rows(&[READING], 4);
-    world.apply(delivery).await;
-    assert_eq!(world.commit().await, Seq(1));
-    assert_eq!(data_files(&directory).len(), 2);
-    fs::remove_file(&log).unwrap();
-    fs::rename(directory.join("aside"), &log).unwrap();
-    fs::write(log.join(format!("{:020}.json#{:039}", 1, 5)), "{\"commitInfo\":").unwrap();
-
-    world.reopen().await;
-    assert_eq!(data_files(&directory).len(), 1, "the orphan is gone");
-    assert_eq!(fs::read_dir(&log).unwrap().count(), 1, "and so is the commit that was never named");
-    assert_eq!(world.sink.positions().of_rows(READING), Seq(1));
-    world.next = 1;
-    for count in [3, 4] {
-        let delivery = world.rows(&[READING], count);
+    for (blocked, files, seq) in [("_headwater", 1, 1), ("_delta_log", 2, 2)] {
+        let mut world = World::new().await;
+        let directory = world.root().join("sensor.reading");
+        let delivery = world.rows(&[READING], 3);
         world.apply(delivery).await;
+        world.commit().await;
+
+        block(&directory, blocked);
+        let delivery = world.rows(&[READING], 4);
+        world.apply(delivery).await;
+        assert_eq!(world.commit().await, Seq(1), "{blocked}");
+        assert_eq!(data_files(&directory).len(), 2);
+        unblock(&directory, blocked);
+        let log = directory.join("_delta_log");
+        fs::write(log.join(format!("{:020}.json#{:039}", 1, 5)), "{\"commitInfo\":").unwrap();
+
+        world.reopen().await;
+        assert_eq!(data_files(&directory).len(), files, "{blocked}: what no one noted is gone");
+        assert_eq!(fs::read_dir(&log).unwrap().count(), files, "and so is the commit that was never named");
+        assert_eq!(world.sink.positions().of_rows(READING), Seq(seq));
+        world.next = 1;
+        for count in [3, 4] {
+            let delivery = world.rows(&[READING], count);
+            world.apply(delivery).await;
+        }
+        assert_eq!(world.commit().await, Seq(2));
+        assert_eq!(integers(&read_delta(&directory).await, "_offset"), offsets(&[(1, 3), (2, 4)]));
     }
-    assert_eq!(world.commit().await, Seq(2));
-    assert_eq!(integers(&read_delta(&directory).await, "_offset"), offsets(&[(1, 3), (2, 4)]));
 }
 
 #[tokio::test]
@@ -48,14 +65,24 @@ async fn a_crash_before_the_first_commit_leaves_no_table() {
     let mut world = World::new().await;
     let directory = world.root().join("sensor.reading");
     fs::create_dir(&directory).unwrap();
-    fs::write(directory.join("_delta_log"), "in the way").unwrap();
+    block(&directory, "_headwater");
     let delivery = world.rows(&[READING], 3);
     world.apply(delivery).await;
     assert_eq!(world.commit().await, Seq(0));
-    fs::remove_file(directory.join("_delta_log")).unwrap();
+    unblock(&directory, "_headwater");
     world.reopen().await;
     assert!(world.lake.table(Table::Stream(READING)).is_none());
     assert_eq!(data_files(&directory), Vec::<String>::new());
+
+    // A torn intent is no commit either.
+    fs::create_dir(directory.join("_headwater")).unwrap();
+    fs::write(directory.join("_headwater/manifest"), "HWmf").unwrap();
+    world.reopen().await;
+    assert!(world.lake.table(Table::Stream(READING)).is_none() && world.lake.faults().is_empty());
+    world.next = 1;
+    let delivery = world.rows(&[READING], 3);
+    world.apply(delivery).await;
+    assert_eq!(world.commit().await, Seq(1));
 }
 
 #[tokio::test]
@@ -65,7 +92,7 @@ async fn a_table_in_trouble_keeps_its_rows_and_lets_the_others_go_on() {
     world.apply(delivery).await;
     world.commit().await;
     let bad = world.root().join("sensor.reading/_delta_log/00000000000000000001.json");
-    fs::write(&bad, "").unwrap();
+    fs::create_dir(&bad).unwrap();
 
     let delivery = world.rows(&[ENGINE], 1);
     world.apply(delivery).await;
@@ -79,10 +106,11 @@ async fn a_table_in_trouble_keeps_its_rows_and_lets_the_others_go_on() {
     let faults = world.lake.faults();
     assert_eq!(faults.len(), 1);
     assert_eq!(faults[0].table, Table::Stream(READING));
-    assert!(faults[0].error.contains("00000000000000000001.json is damaged: it is empty"), "{faults:?}");
+    assert!(faults[0].error.contains("00000000000000000001.json: Is a directory"), "{faults:?}");
+    assert!(!faults[0].out_of_service, "what it had is still served");
     assert_eq!(world.sink.pending_bytes(), 0, "what cannot be committed does not call for commits");
 
-    fs::remove_file(bad).unwrap();
+    fs::remove_dir(bad).unwrap();
     assert_eq!(world.commit().await, Seq(5));
     assert!(world.lake.faults().is_empty());
     for (name, mut expected) in [("sensor.reading", vec![]), ("launch.engine-2", vec![(2, 1)])] {
@@ -131,28 +159,67 @@ async fn a_table_that_can_write_no_files_lets_go_at_its_bound_and_is_served_agai
     assert_eq!(integers(&batches, "_offset"), offsets(&[(1, 2), (3, 2), (4, 2)]));
 }
 
+/// An empty file of the next version, as a power cut leaves one behind a writer that does not sync.
 #[tokio::test]
-async fn an_empty_last_commit_is_named_at_open() {
+async fn an_empty_commit_file_in_the_way_is_written_over() {
+    let mut world = World::new().await;
+    let delivery = world.rows(&[READING], 1);
+    world.apply(delivery).await;
+    world.commit().await;
+    let directory = world.root().join("sensor.reading");
+    fs::write(directory.join("_delta_log/00000000000000000001.json"), "").unwrap();
+    let delivery = world.rows(&[READING], 2);
+    world.apply(delivery).await;
+    assert_eq!(world.commit().await, Seq(2));
+    assert_eq!(integers(&read_delta(&directory).await, "_offset"), offsets(&[(1, 1), (2, 2)]));
+}
+
+/// Nothing says what a table holds whose log and manifest are both damaged. It alone is out of service, and comes back
+/// with what it had when its files are back.
+#[tokio::test]
+async fn a_table_that_cannot_be_opened_is_out_of_service_alone() {
     let mut world = World::new().await;
     for _ in 0..2 {
-        let delivery = world.rows(&[READING], 1);
+        let delivery = world.rows(&[READING, ENGINE], 1);
         world.apply(delivery).await;
         world.commit().await;
     }
-    let last = world.root().join("sensor.reading/_delta_log/00000000000000000001.json");
-    let intact = fs::read(&last).unwrap();
-    for broken in [&b""[..], &intact[..intact.len() / 2]] {
-        fs::write(&last, broken).unwrap();
-        let error = world.try_reopen().await.unwrap_err();
-        assert!(matches!(&error, LakeError::Damaged { file, .. } if file == &last), "{error}");
-    }
-    // A commit that reads well but is not the one its successor was written after.
-    fs::write(&last, &intact).unwrap();
+    let directory = world.root().join("sensor.reading");
+    let last = directory.join("_delta_log/00000000000000000001.json");
     let first = last.with_file_name("00000000000000000000.json");
-    let changed = fs::read_to_string(&first).unwrap().replace("numRecords\\\":1", "numRecords\\\":2");
-    fs::write(&first, changed).unwrap();
-    let error = world.try_reopen().await.unwrap_err();
-    assert!(matches!(&error, LakeError::Damaged { file, .. } if file == &first), "{error}");
+    let (intact, tip) = (fs::read(&first).unwrap(), fs::read(&last).unwrap());
+    fs::remove_file(directory.join("_headwater/manifest")).unwrap();
+    fs::write(&last, "").unwrap();
+    world.reopen().await;
+    let error = &world.lake.faults()[0].error;
+    assert!(error.contains("lake/sensor.reading/_delta_log/00000000000000000001.json"), "{error}");
+
+    fs::write(&last, &tip).unwrap();
+    let text = String::from_utf8(intact.clone()).unwrap();
+    fs::write(&first, text.replace("numRecords\\\":1", "numRecords\\\":2")).unwrap();
+    world.reopen().await;
+    let faults = world.lake.faults();
+    assert!(faults.len() == 1 && faults[0].out_of_service, "{faults:?}");
+    assert!(faults[0].error.contains("00000000000000000000.json is damaged in bytes 0.."), "{faults:?}");
+    assert!(world.lake.table(Table::Stream(READING)).is_none());
+    assert_eq!(world.table(Table::Stream(ENGINE)).rows, 2);
+    assert_eq!(world.lake.damage().len(), 1);
+
+    let delivery = world.rows(&[READING, ENGINE], 1);
+    world.apply(delivery).await;
+    assert_eq!(world.commit().await, Seq(0), "the log keeps what the table may lack");
+    assert_eq!(world.table(Table::Stream(ENGINE)).rows, 3);
+
+    fs::write(&first, intact).unwrap();
+    world.commit().await;
+    assert!(world.lake.faults().is_empty() && world.lake.damage().is_empty());
+    assert_eq!(world.sink.rewind(), Some(Seq(2)));
+    assert_eq!(world.table(Table::Stream(READING)).seq, Seq(2));
+    world.next = 3;
+    let delivery = world.rows(&[READING, ENGINE], 1);
+    world.apply(delivery).await;
+    assert_eq!(world.commit().await, Seq(3));
+    assert_eq!(integers(&read_delta(&directory).await, "_offset"), offsets(&[(1, 1), (2, 1), (3, 1)]));
 }
 
 #[tokio::test]
@@ -162,13 +229,16 @@ async fn another_writers_commit_is_taken_note_of() {
     world.apply(delivery).await;
     world.commit().await;
     let directory = world.root().join("sensor.reading");
-    let foreign = r#"{"commitInfo":{"operation":"OPTIMIZE","timestamp":1}}"#;
+    // It may quote our tags.
+    let foreign = "{\"commitInfo\":{\"operation\":\"OPTIMIZE\",\"timestamp\":1}}\n\
+                   {\"remove\":{\"path\":\"x\",\"dataChange\":false,\"tags\":{\"headwater.crc32c\":\"0\"}}}";
     fs::write(directory.join("_delta_log/00000000000000000001.json"), foreign).unwrap();
     let delivery = world.rows(&[READING], 1);
     world.apply(delivery).await;
     assert_eq!(world.commit().await, Seq(2));
     assert_eq!(world.table(Table::Stream(READING)).version, 2);
     fs::write(directory.join("_delta_log/00000000000000000003.json"), foreign).unwrap();
+    assert_eq!(check_table(&directory, &mut |_| {}), []);
     world.reopen().await;
     let table = world.table(Table::Stream(READING));
     assert_eq!((table.version, table.seq, table.rows), (3, Seq(2), 2));
@@ -197,13 +267,14 @@ async fn a_commit_that_had_got_through_unnoticed_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn the_table_of_another_stream_is_refused() {
+async fn the_table_of_another_stream_is_out_of_service() {
     let mut world = World::new().await;
     let delivery = world.rows(&[READING], 1);
     world.apply(delivery).await;
     world.commit().await;
     world.registry.put(stream(hw_event::StreamId(9), "sensor.reading", vec![schema(FIRST)]));
-    let error = world.try_reopen().await.unwrap_err();
-    assert!(matches!(error, LakeError::Foreign { .. }), "{error}");
-    assert!(error.to_string().contains("it is stream 1's"), "{error}");
+    world.reopen().await;
+    let faults = world.lake.faults();
+    assert!(faults.len() == 1 && faults[0].out_of_service, "{faults:?}");
+    assert!(faults[0].error.contains("it is stream 1's"), "{faults:?}");
 }

@@ -6,3 +6,4 @@ mod failures;
 mod fixture;
 mod follow;
 mod formats;
+mod rot;

@@ -133,6 +133,8 @@ pub fn write(lake: &Path, name: &str, batch: &RecordBatch) -> CutFile {
         time: offset.map(|range| Range { min: MAY + range.min * MINUTE, max: MAY + range.max * MINUTE }),
         offset,
         seq: None,
+        crc32c: None,
+        pieces: None,
     }
 }
 
@@ -149,7 +151,7 @@ pub fn table(
         "ledger" => TableKind::Ledger,
         _ => TableKind::Stream,
     };
-    TableCut { name: name.to_owned(), kind, columns, lake_root: lake.to_owned(), files, hot }
+    TableCut { name: name.to_owned(), kind, columns, lake_root: lake.to_owned(), files, hot, damage: None }
 }
 
 /// `sensor_reading`: offsets 0..20 in an old file, 20..30 in a new one, 30..34 hot and old, 34..40 hot and new.

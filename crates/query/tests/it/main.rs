@@ -1,5 +1,6 @@
 //! Statements against a real cut: Parquet files of two schema versions and hot batches behind them.
 
+mod damage;
 mod hostile;
 mod house;
 mod limits;

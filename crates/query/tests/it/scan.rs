@@ -27,14 +27,14 @@ async fn a_file_is_opened_only_if_it_can_hold_a_row() {
     }
     for filter in ["_offset >= 19", "_offset + 0 >= 20", "value >= 10", "_time >= '2024-05-01T00:19:00Z'"] {
         let statement = format!("SELECT sum(value) FROM sensor_reading WHERE {filter}");
-        assert_eq!(code(&runner, &house.cut, &statement).await, "internal", "{filter}");
+        assert_eq!(code(&runner, &house.cut, &statement).await, "damaged", "{filter}");
     }
     // Without ranges nothing is left out.
     for file in &mut readings_of(&mut house).files {
         *file = CutFile { offset: None, partition: None, time: None, seq: None, ..file.clone() };
     }
     let statement = "SELECT sum(value) FROM sensor_reading WHERE _offset >= 20";
-    assert_eq!(code(&runner, &house.cut, statement).await, "internal");
+    assert_eq!(code(&runner, &house.cut, statement).await, "damaged");
 }
 
 /// The column `offset` of a user's table is no reserved one: the files' ranges say nothing about it.

@@ -127,6 +127,7 @@ impl Backend for House {
             lake_root: "/nonexistent".into(),
             files: Vec::new(),
             hot: Arc::new(Batches(batches)),
+            damage: None,
         };
         let tally = |stored| hw_event::Tally {
             received: stored + 1,

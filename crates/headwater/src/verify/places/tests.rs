@@ -55,6 +55,7 @@ fn table(name: &str, kind: TableKind, columns: SchemaRef, names: [&str; 3], of: 
         columns,
         lake_root: "/nonexistent".into(),
         files: Vec::new(),
+        damage: None,
         hot: Arc::new(Batches(batch)),
     }
 }

@@ -1,0 +1,262 @@
+//! Opening a table, and its checkpoints.
+//! Always: what the manifest and the log agree on is taken without a replay. Where they do not, the log is checked by
+//! what its commits say of one another, delta-rs replays it, and a new checkpoint and a new manifest are made.
+
+use std::{fs, sync::Arc};
+
+use deltalake::{DeltaTable, checkpoints::create_checkpoint, kernel::Action};
+use hw_event::Seq;
+use hw_schema::Registry;
+use serde::Deserialize;
+use tokio::task::spawn_blocking;
+
+use super::{Committed, DeltaHome, add_line};
+use crate::{
+    Damage, LakeError,
+    damage::place,
+    log_files::{LAST_CHECKPOINT, LOG, LogFiles, Tip, check_log},
+    manifest::{self, Manifest},
+    reconcile::{Found, Known, distrust_checkpoints, reconcile},
+    replay::{CheckpointFile, State},
+};
+
+#[derive(Deserialize)]
+struct MetadataLine {
+    #[serde(rename = "metaData")]
+    metadata: deltalake::kernel::Metadata,
+}
+
+impl DeltaHome {
+    /// The table as it is, repaired where that is possible. `None`: it does not exist yet.
+    pub(crate) async fn load(&self, registry: &Registry) -> Result<Option<Committed>, LakeError> {
+        let (directory, syncs) = (self.directory.clone(), self.syncs.clone());
+        match self.blocking(move || reconcile(&directory, &*syncs)).await? {
+            Found::Nothing => Ok(None),
+            Found::Known(known) => {
+                let Known { state, end, checkpoint_lost, repaired } = *known;
+                // A commit that was found counts only once its name is known to be durable.
+                self.sync_log().await?;
+                tell(&repaired);
+                let mut committed = self.committed(&state, Some(end), registry)?;
+                if checkpoint_lost {
+                    committed = self.checkpoint_or_not(committed, state, registry).await;
+                }
+                committed.repaired = repaired;
+                Ok(Some(committed))
+            }
+            Found::Unknown { repaired } => self.load_log(repaired, registry).await,
+        }
+    }
+
+    /// The table as its manifest has it, or else as its log has it. Changes nothing, so that nothing is repaired either.
+    pub(crate) async fn look(&self, registry: &Registry) -> Result<Option<Committed>, LakeError> {
+        let directory = self.directory.clone();
+        let by_manifest = self.blocking(move || {
+            let newest = LogFiles::list(&directory)?.commits.keys().next_back().copied();
+            let state = Manifest::read(&directory)?.and_then(|manifest| State::of(&manifest).ok());
+            Ok(state.filter(|state| state.version.is_some() && newest <= state.version))
+        });
+        if let Some(state) = by_manifest.await? {
+            return self.committed(&state, None, registry).map(Some);
+        }
+        let directory = self.directory.clone();
+        match self.blocking(move || check_log(&directory)).await? {
+            Some(tip) => self.committed(&self.replay(&tip).await?, None, registry).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, LakeError> + Send + 'static,
+    ) -> Result<T, LakeError> {
+        let panicked = |_| LakeError::Panicked { directory: self.directory.clone() };
+        spawn_blocking(work).await.map_err(panicked)?
+    }
+
+    async fn sync_log(&self) -> Result<(), LakeError> {
+        let (path, syncs) = (self.directory.join(LOG), self.syncs.clone());
+        self.blocking(move || syncs.directory(&path).map_err(|source| LakeError::Io { path, source })).await
+    }
+
+    /// The state as its readers see it.
+    fn committed(
+        &self,
+        state: &State,
+        manifest_end: Option<u64>,
+        registry: &Registry,
+    ) -> Result<Committed, LakeError> {
+        let metadata = state.metadata.as_deref().map(serde_json::from_str::<MetadataLine>);
+        let Some(Ok(MetadataLine { metadata })) = metadata else {
+            let file = place(&self.directory, manifest::path("".as_ref()));
+            let reason = "it has no definition of the table".to_owned();
+            return Err(LakeError::Damaged(Damage {
+                file,
+                start: 0,
+                end: manifest_end.unwrap_or(0),
+                reason,
+            }));
+        };
+        let schema = self.check_owner(&metadata)?;
+        let columns = self.columns(registry, schema)?;
+        let position = state.positions.get(&*self.identity.app_id);
+        let seq = Seq(position.and_then(|position| u64::try_from(*position).ok()).unwrap_or(0));
+        let files = state.files().map(|add| Arc::new(self.lake_file(add))).collect();
+        let newest = state.checkpoint();
+        let mut checkpoint = state.checkpoints.iter().filter(|file| Some(file.version) == newest);
+        // Of a checkpoint in parts, as others write them, a commit cannot say the one number.
+        let checkpoint = checkpoint.next().filter(|_| checkpoint.next().is_none());
+        Ok(Committed {
+            snapshot: self.snapshot(state.version.unwrap_or(0), seq, files, columns),
+            schema,
+            metadata,
+            tip_crc32c: state.tip_crc32c,
+            manifest_end,
+            checkpoint: checkpoint.map(|file| (file.version, file.crc32c)),
+            repaired: Vec::new(),
+        })
+    }
+
+    /// Reads the table from its Delta log alone.
+    async fn load_log(
+        &self,
+        mut repaired: Vec<Damage>,
+        registry: &Registry,
+    ) -> Result<Option<Committed>, LakeError> {
+        let (directory, syncs) = (self.directory.clone(), self.syncs.clone());
+        let checked = self.blocking(move || {
+            let Some(tip) = check_log(&directory)? else { return Ok(None) };
+            let distrusted = distrust_checkpoints(&directory, &tip, &*syncs)?;
+            Ok(Some((tip, distrusted)))
+        });
+        let Some((tip, distrusted)) = checked.await? else { return Ok(None) };
+        self.sync_log().await?;
+        repaired.extend(distrusted);
+        tell(&repaired);
+        let state = self.replay(&tip).await?;
+        let committed = self.committed(&state, None, registry)?;
+        let mut committed = self.checkpoint_or_not(committed, state.clone(), registry).await;
+        if committed.manifest_end.is_none() {
+            // The log has no checkpoint to begin with then, and can still be committed to.
+            match self.write_manifest(state).await {
+                Ok((_, end)) => committed.manifest_end = Some(end),
+                Err(error) => tracing::warn!(table = %self.name, %error, "no manifest was written"),
+            }
+        }
+        committed.repaired = repaired;
+        Ok(Some(committed))
+    }
+
+    /// What delta-rs makes of the log.
+    async fn replay(&self, tip: &Tip) -> Result<State, LakeError> {
+        let mut delta = DeltaTable::new(self.log_store.clone());
+        // Of that version and no other: somebody may commit in between.
+        delta.load_version(tip.version).await.map_err(|source| self.delta_error(source))?;
+        let table = delta.snapshot().map_err(|source| self.delta_error(source))?;
+        let line = |action: Action| {
+            serde_json::to_string(&action).map_err(|json_err| {
+                self.delta_error(deltalake::DeltaTableError::SerializeLogJson { json_err })
+            })
+        };
+        // The newest commit is nearly always ours; only another writer's makes the log be searched.
+        let position = match tip.position(&self.identity.app_id) {
+            Some(position) => Some(position),
+            None => table
+                .snapshot()
+                .transaction_version(&*self.log_store, &self.identity.app_id)
+                .await
+                .map_err(|source| self.delta_error(source))?,
+        };
+        let mut state = State::default();
+        state.version = Some(tip.version);
+        state.tip_crc32c = tip.crc32c;
+        state.metadata = Some(line(Action::Metadata(table.metadata().clone()))?);
+        state.positions.extend(position.map(|position| (self.identity.app_id.to_string(), position)));
+        for file in table.log_data().iter() {
+            // The view gives no other access to a file's tags.
+            #[allow(deprecated)]
+            let add = file.add_action();
+            state.add(add_line(&add), line(Action::Add(add))?);
+        }
+        Ok(state)
+    }
+
+    /// A checkpoint only makes the next open faster: without one the table is as good, and the next attempt comes.
+    async fn checkpoint_or_not(&self, committed: Committed, state: State, registry: &Registry) -> Committed {
+        match self.write_checkpoint(state, registry).await {
+            Ok(checkpointed) => checkpointed,
+            Err(error) => {
+                tracing::warn!(table = %self.name, %error, "no checkpoint was written");
+                committed
+            }
+        }
+    }
+
+    /// Writes a checkpoint of the newest version, so that others open the table quickly, and a new manifest that begins
+    /// with it, so that we do. The log is held against the manifest first: damage must not get into the checkpoint.
+    pub(crate) async fn checkpoint(&self, registry: &Registry) -> Result<Option<Committed>, LakeError> {
+        let (directory, syncs) = (self.directory.clone(), self.syncs.clone());
+        match self.blocking(move || reconcile(&directory, &*syncs)).await? {
+            Found::Known(known) => {
+                tell(&known.repaired);
+                self.write_checkpoint(known.state, registry).await.map(Some)
+            }
+            Found::Nothing => Ok(None),
+            Found::Unknown { repaired } => self.load_log(repaired, registry).await,
+        }
+    }
+
+    async fn write_checkpoint(&self, state: State, registry: &Registry) -> Result<Committed, LakeError> {
+        let mut delta = DeltaTable::new(self.log_store.clone());
+        let version = state.version.unwrap_or(0);
+        delta.load_version(version).await.map_err(|source| self.delta_error(source))?;
+        create_checkpoint(&delta, None).await.map_err(|source| self.delta_error(source))?;
+        let (state, end) = self.write_manifest(state).await?;
+        self.committed(&state, Some(end), registry)
+    }
+
+    /// A new manifest that begins, and ends, with this state and the checkpoints that are there.
+    async fn write_manifest(&self, mut state: State) -> Result<(State, u64), LakeError> {
+        let version = state.version.unwrap_or(0);
+        let (directory, syncs) = (self.directory.clone(), self.syncs.clone());
+        self.blocking(move || {
+            let files = LogFiles::list(&directory)?;
+            // Others may have cleaned up what is old.
+            state.checkpoints.retain(|file| {
+                file.version != version
+                    && files.checkpoints.get(&file.version).is_some_and(|names| names.contains(&file.name))
+            });
+            let read = |name: &str| {
+                let path = directory.join(LOG).join(name);
+                fs::read(&path).map_err(|source| LakeError::Io { path, source })
+            };
+            for name in files.checkpoints.get(&version).into_iter().flatten() {
+                let bytes = read(name)?;
+                state.checkpoints.push(CheckpointFile {
+                    version,
+                    name: name.clone(),
+                    bytes: bytes.len() as u64,
+                    crc32c: crc32c::crc32c(&bytes),
+                });
+            }
+            let hint = directory.join(LOG).join(LAST_CHECKPOINT);
+            state.last_checkpoint = match state.checkpoints.is_empty() || !hint.exists() {
+                true => None,
+                false => String::from_utf8(read(LAST_CHECKPOINT)?).ok(),
+            };
+            state.snapshot_tip = Some((version, state.tip_crc32c));
+            let path = manifest::path(&directory);
+            let end = manifest::replace(&directory, version, &state.to_snapshot(), &*syncs)
+                .map_err(|source| LakeError::Io { path, source })?;
+            Ok((state, end))
+        })
+        .await
+    }
+}
+
+fn tell(repaired: &[Damage]) {
+    for damage in repaired {
+        tracing::warn!(file = %damage.file.display(), start = damage.start, end = damage.end, reason = %damage.reason, "repaired a file of the lake");
+    }
+    metrics::counter!("headwater_lake_repairs_total").increment(repaired.len() as u64);
+}
