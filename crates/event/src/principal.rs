@@ -11,6 +11,11 @@ impl Principal {
         Principal("local".into())
     }
 
+    /// The one who has this name, if anybody has.
+    pub fn from_name(name: &str) -> Option<Principal> {
+        Some(Principal::local()).filter(|local| local.name() == name)
+    }
+
     pub fn name(&self) -> &str {
         &self.0
     }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use axum::Router;
 use hw_pipeline::FollowerHandle;
-use hw_query::{Cut, Runner};
+use hw_query::{Cut, Engine, child::Children};
 use hw_schema::Registry;
 use hw_serve::{CutFailed, Guard, VerifyRefused};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -28,7 +28,7 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 
 pub struct Backend {
     pub tables: Tables,
-    pub runner: Runner,
+    pub engine: Children,
     pub follower: FollowerHandle,
     pub metrics: PrometheusHandle,
     pub stop: CancellationToken,
@@ -47,8 +47,8 @@ impl hw_serve::Backend for Backend {
         cut.map_err(|error| CutFailed(error.to_string()))?.map_err(|error| CutFailed(error.to_string()))
     }
 
-    fn runner(&self) -> &Runner {
-        &self.runner
+    fn engine(&self) -> &dyn Engine {
+        &self.engine
     }
 
     fn registry(&self) -> &Registry {

@@ -141,6 +141,9 @@ pub struct Up {
     pub directory: PathBuf,
     #[command(flatten)]
     pub settings: SettingArgs,
+    /// How long a process that runs statements is kept without one. For tests
+    #[arg(long, hide = true, default_value = "60s", value_parser = duration)]
+    pub sql_idle: Duration,
 }
 
 #[derive(Debug, Args)]

@@ -16,12 +16,13 @@ mod reading;
 mod scrub;
 mod shares;
 mod shutdown;
+mod sql_child;
 mod status;
 mod telemetry;
 mod up;
 mod verify;
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, time::Duration};
 
 use clap::Parser;
 
@@ -34,6 +35,10 @@ use project::Project;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Before anything else: such a process takes no arguments of a user.
+    if sql_child::is_asked_for() {
+        return sql_child::run();
+    }
     // Two providers are linked, so that rustls cannot choose one itself. It can only be installed already,
     // which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -55,7 +60,7 @@ fn up(arguments: cli::Up) -> ExitCode {
         return Exit::Usage.into();
     };
     let (data, directory) = (config.data.clone(), arguments.directory);
-    match run_server(config, project) {
+    match run_server(config, project, arguments.sql_idle) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", told(&error));
@@ -81,9 +86,9 @@ fn told(error: &anyhow::Error) -> String {
     text
 }
 
-fn run_server(config: CheckedConfig, project: Project) -> anyhow::Result<ExitCode> {
+fn run_server(config: CheckedConfig, project: Project, sql_idle: Duration) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(up::run(config, project))
+    runtime.block_on(up::run(config, project, sql_idle))
 }
 
 fn check(arguments: cli::Check) -> Exit {

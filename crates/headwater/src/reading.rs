@@ -2,7 +2,10 @@
 //! Always: the snapshot is taken before the tail, so that a commit in between can only make the tail start
 //! too early for the journal, which says `Gone`; then both are taken again. No row is seen twice or missed.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arrow::{
     array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray},
@@ -13,8 +16,8 @@ use hw_journal::{Journal, Log, ReadError};
 use hw_lake::{Bounds, Lake, LakeFile, Table, TableSnapshot};
 use hw_pipeline::hot::{Hot, HotTail};
 use hw_query::{
-    Cut, CutFile, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Pieces, Range, TableCut, TableKind,
-    streams_schema,
+    Cut, CutFile, Files, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Pieces, Range, TableCut,
+    TableKind, streams_schema,
 };
 use hw_schema::{Mode, Registry, Stream, rows};
 use hw_vault::SealKeys;
@@ -27,7 +30,12 @@ pub struct Tables {
     pub journal: Journal,
     pub registry: Arc<Registry>,
     pub lake: Lake,
+    lists: Arc<Lists>,
 }
+
+/// By the name of a table, its last snapshot and the list of files made of it: a list is made once a version.
+// A std mutex: held to look up or to put back, never while a list is made.
+type Lists = Mutex<HashMap<String, (Arc<TableSnapshot>, Files)>>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CutError {
@@ -38,6 +46,23 @@ pub enum CutError {
 }
 
 impl Tables {
+    pub fn new(journal: Journal, registry: Arc<Registry>, lake: Lake) -> Tables {
+        Tables { journal, registry, lake, lists: Arc::default() }
+    }
+
+    fn files(&self, table: &str, snapshot: &Arc<TableSnapshot>) -> Files {
+        let lists = || self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, files)) = lists().get(table)
+            && Arc::ptr_eq(of, snapshot)
+        {
+            return files.clone();
+        }
+        let files: Vec<CutFile> = snapshot.files.iter().map(|file| cut_file(file)).collect();
+        let files = Files::from(files);
+        lists().insert(table.to_owned(), (Arc::clone(snapshot), files.clone()));
+        files
+    }
+
     /// All tables as of now. Blocking: the ledger's tail is read from the journal.
     pub fn cut(&self) -> Result<Cut, CutError> {
         let mut takes = 0;
@@ -76,7 +101,7 @@ impl Tables {
             let columns = schema.table_columns().clone();
             let source = TableSource { name: stream.name.sql_name(), kind: TableKind::Stream, columns };
             let id = Table::Stream(stream.id);
-            let table = self.table(&moment, id, source, snapshot.as_deref(), Hot::Rows(stream.id))?;
+            let table = self.table(&moment, id, source, snapshot.as_ref(), Hot::Rows(stream.id))?;
             hot_rows.push(table.hot.rows());
             tables.push(table);
         }
@@ -87,7 +112,7 @@ impl Tables {
         for (id, kind, columns, snapshot, hot) in system {
             let name = if id == Table::Rejects { "rejects" } else { "ledger" };
             let source = TableSource { name: name.to_owned(), kind, columns };
-            tables.push(self.table(&moment, id, source, snapshot.as_deref(), hot)?);
+            tables.push(self.table(&moment, id, source, snapshot.as_ref(), hot)?);
         }
         let streams = self.streams(&streams, &snapshots, &hot_rows)?;
         Ok(Cut { tables, streams })
@@ -98,7 +123,7 @@ impl Tables {
         moment: &Moment<'_>,
         table: Table,
         source: TableSource,
-        snapshot: Option<&TableSnapshot>,
+        snapshot: Option<&Arc<TableSnapshot>>,
         hot: Hot,
     ) -> Result<TableCut, CutError> {
         if let Some(damage) = moment.out_of_service.get(&table) {
@@ -108,7 +133,7 @@ impl Tables {
                 kind: source.kind,
                 columns: source.columns,
                 lake_root: self.lake.root().to_owned(),
-                files: Vec::new(),
+                files: Files::default(),
                 hot: Arc::new(NoHot),
                 damage: Some(format!("the table is out of service: {damage}")),
             });
@@ -121,12 +146,11 @@ impl Tables {
             Arc::new(NoHot)
         };
         Ok(TableCut {
+            files: snapshot.map(|snapshot| self.files(&source.name, snapshot)).unwrap_or_default(),
             name: source.name,
             kind: source.kind,
             columns: source.columns,
             lake_root: self.lake.root().to_owned(),
-            files: snapshot
-                .map_or_else(Vec::new, |snapshot| snapshot.files.iter().map(|file| cut_file(file)).collect()),
             hot,
             damage: None,
         })
@@ -227,6 +251,14 @@ impl HotSource for Tail {
 
     fn batches(&self) -> Result<HotBatches, HotError> {
         Ok(Box::new(self.tail.batches(&self.columns)?.into_iter().map(Ok)))
+    }
+
+    fn to_bytes(&self) -> Option<Vec<u8>> {
+        self.tail.to_bytes()
+    }
+
+    fn wanted(&self) -> bool {
+        self.tail.wanted()
     }
 }
 

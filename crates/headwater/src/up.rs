@@ -24,7 +24,7 @@ use hw_gate::{
 use hw_journal::{FileDisk, Found, Journal, Log};
 use hw_lake::{Lake, LakeSettings, Table};
 use hw_pipeline::{FollowerHandle, FollowerSettings, follow};
-use hw_query::{Runner, SqlSettings};
+use hw_query::SqlSettings;
 use hw_schema::{Field, Kind, KvFields, Registry, TimeUnit};
 use hw_vault::{FileKeyStore, HashKey, SealKeys, SystemEntropy};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -40,7 +40,7 @@ use crate::{
     reading::{Opener, Tables},
     scrub::{Findings, Scrubber},
     shares::{self, Behind},
-    shutdown,
+    shutdown, sql_child,
     status::Status,
     telemetry,
 };
@@ -54,8 +54,8 @@ const RESERVE_BYTES_MAX: u64 = 256 << 20;
 const TRICKLE_FACTOR: u32 = 30;
 const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 
-/// Runs until TERM or Ctrl-C.
-pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<ExitCode> {
+/// Runs until TERM or Ctrl-C. `sql_idle`: how long a process that runs statements is kept without one.
+pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) -> anyhow::Result<ExitCode> {
     // From the first moment on: a signal during the start must not kill what has begun to write.
     let mut signals = shutdown::Signals::listen()?;
     let directory = match DataDirectory::open(&config.data) {
@@ -182,10 +182,10 @@ pub async fn run(config: CheckedConfig, project: Project) -> anyhow::Result<Exit
     }
     let behind = Behind::default();
     let connections = Arc::new(Semaphore::new(config.limits.connections.get()));
-    let runner = Runner::new(sql_settings(&config), Arc::new(Opener(seal_keys.clone())))?;
+    let engine = sql_child::children(sql_settings(&config), sql_idle, &directory, Opener(seal_keys.clone()))?;
     let backend = Arc::new(Backend {
-        tables: Tables { journal: journal.clone(), registry, lake: lake.clone() },
-        runner,
+        tables: Tables::new(journal.clone(), registry, lake.clone()),
+        engine,
         follower: follower.clone(),
         metrics: metrics.clone(),
         stop: stop.clone(),

@@ -386,8 +386,15 @@ impl Core {
             }
             return true;
         }
-        self.files.take_back(self.shelf.retire(self.claimed.released), self.settings.segment_bytes);
+        self.take_back();
         self.prepare()
+    }
+
+    /// Takes back the segments that were released. Those that readers still hold may fill what the budget leaves; beyond
+    /// it the oldest are wanted back.
+    fn take_back(&mut self) {
+        self.files.take_back(self.shelf.retire(self.claimed.released), self.settings.segment_bytes);
+        self.files.want_back(self.settings.budget_bytes.saturating_sub(self.shelf.used_bytes()));
     }
 
     /// Works ahead on the next segment's file, a little at a time. Returns whether there is more to do.

@@ -15,8 +15,8 @@ use hw_event::{Ack, Clock, Entropy, Seq, StreamId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::{
-    Append, AppendError, BlockKind, BlockRef, Damage, Disk, Found, Log, OpenError, ReadError, Recovered,
-    Settings, StoredAppend, Usage,
+    Append, AppendError, BlockKind, BlockPlace, BlockRef, Damage, Disk, Found, Log, OpenError, ReadError,
+    Recovered, Settings, StoredAppend, Usage,
     check::check_shelf,
     core::{Core, not_storable},
     found, frame,
@@ -283,6 +283,14 @@ impl Log for Journal {
 
     fn read_block(&self, block: &BlockRef) -> Result<Bytes, ReadError> {
         self.handle.shared.shelf.read_block(block)
+    }
+
+    fn place(&self, block: &BlockRef) -> Option<BlockPlace> {
+        self.handle.shared.shelf.place(block)
+    }
+
+    fn wanted(&self, block: &BlockRef) -> bool {
+        self.handle.shared.shelf.wanted(block)
     }
 
     fn release(&self, seq: Seq) {

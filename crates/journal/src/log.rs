@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hw_event::{Seq, StreamId, Timestamp};
 use tokio::sync::watch;
 
-use crate::{Append, Block, BlockHeader, BlockKind};
+use crate::{Append, Block, BlockHeader, BlockKind, BlockPlace};
 
 /// Readers see only what is durable: nothing that was visible ever vanishes. Reads may block on the disk.
 pub trait Log: Send + Sync {
@@ -32,6 +32,16 @@ pub trait Log: Send + Sync {
     ) -> Result<Vec<BlockRef>, ReadError>;
 
     fn read_block(&self, block: &BlockRef) -> Result<Bytes, ReadError>;
+
+    /// Where another process finds the body as long as the block is held. `None`: only this log can read it.
+    fn place(&self, _: &BlockRef) -> Option<BlockPlace> {
+        None
+    }
+
+    /// The log needs the room that this block keeps: a reader that can do without it lets go.
+    fn wanted(&self, _: &BlockRef) -> bool {
+        false
+    }
 
     /// The tables hold everything through `seq`: the journal may recycle up to there.
     fn release(&self, seq: Seq);

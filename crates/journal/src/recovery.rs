@@ -279,7 +279,7 @@ fn read_headers(
         match header {
             Some(header) => {
                 unreadable = None;
-                files.push(Arc::new(SegmentFile { name: name.clone(), header, file }));
+                files.push(Arc::new(SegmentFile { name: name.clone(), header, file, wanted: false.into() }));
             }
             None => unreadable = unreadable.or(Some(number)),
         }

@@ -14,7 +14,10 @@
 //! Groups start on pages of their own because a page that was synced is never written again: a torn write of the
 //! next group must not be able to reach what was acknowledged.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use hw_event::{Seq, Timestamp};
 
@@ -205,6 +208,8 @@ pub(crate) struct SegmentFile {
     pub name: String,
     pub header: Header,
     pub file: Arc<dyn DiskFile>,
+    /// Its room is needed: whoever can do without it lets go. Only ever set.
+    pub wanted: AtomicBool,
 }
 
 impl SegmentFile {

@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use hw_event::{Seq, StreamId, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
-    BlockKind, BlockRef, Damage, Log, ReadError, StoredAppend,
+    BlockKind, BlockPlace, BlockRef, Damage, Log, ReadError, StoredAppend,
     frame::{self, FrameKind},
     index::Entry,
     segment::{self, SegmentFile},
@@ -308,6 +308,17 @@ impl Log for Shelf {
             });
         }
         Ok(Bytes::from(body))
+    }
+
+    fn place(&self, block: &BlockRef) -> Option<BlockPlace> {
+        let Place { segment, position, bytes, crc } = block.place.downcast_ref()?;
+        Some(BlockPlace { file: segment.name.clone(), position: *position, bytes: *bytes, crc: *crc })
+    }
+
+    fn wanted(&self, block: &BlockRef) -> bool {
+        let place = block.place.downcast_ref::<Place>();
+        // A flag that is only ever set: seen a moment later it is as good.
+        place.is_some_and(|place| place.segment.wanted.load(Ordering::Relaxed))
     }
 }
 

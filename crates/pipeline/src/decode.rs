@@ -6,10 +6,10 @@ use std::{fmt, sync::Arc};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use hw_event::{Seq, StreamId, Tally, Timestamp};
+use hw_event::{Seq, StreamId, StreamName, Tally, Timestamp};
 use hw_journal::{BlockHeader, BlockKind, Extension, Log, ReadError, RecordKind, StoredAppend};
 use hw_schema::{
-    Registry, Stream,
+    Registry, Schema, Stream,
     rows::{self, Optional, RowsError},
 };
 
@@ -183,6 +183,19 @@ pub fn decode_rows(
         .version(number)
         .ok_or(DecodeError::UnknownSchema { stream: header.stream, number: header.schema })?
         .clone();
+    let batch = decode_rows_by(&schema, header, seq, received_at, body)?;
+    Ok((stream, batch))
+}
+
+/// As `decode_rows`, by a schema that the caller has found: that it is the block's is checked.
+pub(crate) fn decode_rows_by(
+    schema: &Schema,
+    header: &BlockHeader,
+    seq: Seq,
+    received_at: Timestamp,
+    body: Bytes,
+) -> Result<RecordBatch, DecodeError> {
+    let number = hw_event::SchemaNumber(header.schema);
     let [a, b, c, d, e, f, g, h, ..] = schema.fingerprint();
     if header.fingerprint != u64::from_le_bytes([a, b, c, d, e, f, g, h]) {
         return Err(DecodeError::Fingerprint { stream: header.stream, number: header.schema });
@@ -196,9 +209,8 @@ pub fn decode_rows(
                 .ok_or_else(|| DecodeError::Optional(extension.value.slice(..extension.value.len().min(8))))?
         }
     };
-    let body = rows::decode(&rows::body_schema(&schema, optional), header.encoding, body)?;
-    let batch = rows::table_batch(&schema, number, &runs(header), optional, seq, received_at, body)?;
-    Ok((stream, batch))
+    let body = rows::decode(&rows::body_schema(schema, optional), header.encoding, body)?;
+    Ok(rows::table_batch(schema, number, &runs(header), optional, seq, received_at, body)?)
 }
 
 /// A Rejects block as rows of the table `rejects`.
@@ -210,8 +222,19 @@ pub fn decode_rejects(
     body: Bytes,
 ) -> Result<RecordBatch, DecodeError> {
     let stream = registry.by_id(header.stream).ok_or(DecodeError::UnknownStream(header.stream))?;
+    decode_rejects_of(&stream.name, header, seq, received_at, body)
+}
+
+/// As `decode_rejects`, of a stream that the caller has found.
+pub(crate) fn decode_rejects_of(
+    stream: &StreamName,
+    header: &BlockHeader,
+    seq: Seq,
+    received_at: Timestamp,
+    body: Bytes,
+) -> Result<RecordBatch, DecodeError> {
     let body = rows::decode(&rows::rejects_body_schema(), header.encoding, body)?;
-    Ok(rows::rejects_table_batch(&stream.name, header.schema, &runs(header), seq, received_at, body)?)
+    Ok(rows::rejects_table_batch(stream, header.schema, &runs(header), seq, received_at, body)?)
 }
 
 /// A Tally record, and the stream it counts.

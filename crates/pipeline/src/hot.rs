@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use hw_event::{Seq, StreamId, StreamName, Tally};
-use hw_journal::{BlockKind, BlockRef, Log, ReadError, RecordKind};
+use hw_journal::{BlockHeader, BlockKind, BlockRef, Log, ReadError, RecordKind};
 use hw_schema::{
     Registry,
     rows::{self, RowsError},
@@ -37,13 +37,13 @@ pub enum HotError {
 }
 
 pub struct HotTail {
-    log: Arc<dyn Log>,
-    registry: Arc<Registry>,
-    content: Content,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) content: Content,
     rows: usize,
 }
 
-enum Content {
+pub(crate) enum Content {
     Rows(Vec<BlockRef>),
     Rejects(Vec<BlockRef>),
     /// Tallies are small: they are read when the tail is taken and need no lease.
@@ -89,6 +89,17 @@ impl HotTail {
         self.rows
     }
 
+    /// The log needs the room that this tail keeps.
+    pub fn wanted(&self) -> bool {
+        match &self.content {
+            Content::Rows(blocks) | Content::Rejects(blocks) => {
+                // The oldest are wanted first.
+                blocks.first().is_some_and(|block| self.log.wanted(block))
+            }
+            Content::Ledger(_) => false,
+        }
+    }
+
     /// Reads, decodes, and brings every batch to the columns `to`. Blocking. Damage is the caller's to
     /// show: unlike a follower, a query must not pass over rows in silence.
     pub fn batches(&self, to: &SchemaRef) -> Result<Vec<RecordBatch>, HotError> {
@@ -120,7 +131,11 @@ impl HotTail {
 }
 
 fn block_rows(block: &BlockRef) -> usize {
-    block.header.runs.iter().map(|run| run.rows as usize).sum()
+    header_rows(&block.header)
+}
+
+pub(crate) fn header_rows(header: &BlockHeader) -> usize {
+    header.runs.iter().map(|run| run.rows as usize).sum()
 }
 
 /// The tallies in `(after, through]`. Only whole appends can be read, so this costs their bodies too; the

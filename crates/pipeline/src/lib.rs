@@ -4,6 +4,7 @@
 //! Does not know any concrete sink, and never writes to the log.
 
 mod decode;
+pub mod detached;
 mod follow;
 mod handle;
 pub mod hot;

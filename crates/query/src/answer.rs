@@ -10,7 +10,7 @@ use std::{
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use futures::Stream;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Instant, Sleep},
 };
 
@@ -28,7 +28,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn new(
+    fn new(
         schema: SchemaRef,
         batches: mpsc::Receiver<Item>,
         work: Work,
@@ -37,6 +37,24 @@ impl Answer {
     ) -> Answer {
         let deadline = Box::pin(tokio::time::sleep_until(deadline));
         Answer { schema, batches, work, deadline, time_max, ended: false }
+    }
+
+    /// Once the work has told its columns, or how it ended without any.
+    pub(crate) async fn begun(
+        schema: oneshot::Receiver<SchemaRef>,
+        batches: mpsc::Receiver<Item>,
+        mut work: Work,
+        deadline: Instant,
+        time_max: Duration,
+    ) -> Result<Answer, QueryError> {
+        match tokio::time::timeout_at(deadline, schema).await.map_err(|_| QueryError::Time(time_max))? {
+            Ok(schema) => Ok(Answer::new(schema, batches, work, deadline, time_max)),
+            // No schema: the work ended before it had one, and says why.
+            Err(_) => match std::future::poll_fn(|context| work.poll_end(context)).await {
+                Err(error) => Err(error),
+                Ok(()) => Err(QueryError::Internal("the statement ended without an answer".to_owned())),
+            },
+        }
     }
 
     pub fn schema(&self) -> &SchemaRef {

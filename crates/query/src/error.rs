@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use datafusion::{error::DataFusionError, sql::sqlparser::parser::ParserError};
+use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum QueryError {
     #[error("the statement is not SQL: {0}")]
     Text(String),
@@ -30,6 +31,12 @@ pub enum QueryError {
     /// Bytes at rest that are not what was written, named by file and range; or a table that cannot be read for them.
     #[error("{0}")]
     Damaged(String),
+    /// The journal took back the room that hot rows of the statement stood in.
+    #[error("the rows that the statement was reading are no longer in the journal")]
+    SnapshotGone,
+    /// The process that ran it has died, by itself or by a signal.
+    #[error("the statement's process ended before the statement did: {0}")]
+    Crashed(String),
     /// A fault of ours or of the disk. The text is for the operator's log.
     #[error("internal fault: {0}")]
     Internal(String),
@@ -49,6 +56,8 @@ impl QueryError {
             QueryError::Rows { .. } => "sql_rows",
             QueryError::Time(_) => "sql_time",
             QueryError::Damaged(_) => "damaged",
+            QueryError::SnapshotGone => "snapshot_gone",
+            QueryError::Crashed(_) => "sql_crashed",
             QueryError::Internal(_) => "internal",
         }
     }
@@ -74,6 +83,10 @@ impl QueryError {
             QueryError::Time(_) => "narrow it with WHERE, or raise sql.time",
             QueryError::Damaged(_) => {
                 "the rest is served; `headwater doctor` says what to do, and a WHERE that leaves the file out still answers"
+            }
+            QueryError::SnapshotGone => "send it again: by now the rows are in the lake",
+            QueryError::Crashed(_) => {
+                "nothing else was hurt; if it happens again, select fewer columns or rows, or take the statement apart"
             }
             QueryError::Internal(_) => "see the server's log",
         }

@@ -6,7 +6,9 @@
 
 mod answer;
 mod catalog;
+pub mod child;
 mod cut;
+mod engine;
 mod error;
 mod functions;
 mod hot;
@@ -22,8 +24,9 @@ mod verified;
 
 pub use answer::Answer;
 pub use cut::{
-    Cut, CutFile, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Pieces, Range, TableCut, TableKind,
-    streams_schema,
+    Cut, CutFile, Files, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Pieces, Range, TableCut,
+    TableKind, streams_schema,
 };
+pub use engine::Engine;
 pub use error::QueryError;
 pub use runner::{Runner, SqlSettings};

@@ -19,7 +19,7 @@ use datafusion::{
     execution::{
         SendableRecordBatchStream, SessionState, SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
-        memory_pool::{GreedyMemoryPool, TrackConsumersPool},
+        memory_pool::{GreedyMemoryPool, MemoryPool, TrackConsumersPool},
         object_store::ObjectStoreUrl,
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
@@ -31,6 +31,7 @@ use datafusion::{
 };
 use futures::StreamExt;
 use hw_event::Principal;
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     time::Instant,
@@ -48,9 +49,9 @@ use crate::{
 };
 
 /// Statements that run at one time; more wait, within their own time.
-const STATEMENTS_MAX: usize = 16;
+pub(crate) const STATEMENTS_MAX: usize = 16;
 /// Batches made ahead of the reader.
-const BATCHES_AHEAD: usize = 2;
+pub(crate) const BATCHES_AHEAD: usize = 2;
 /// A configured depth above this is as good as this.
 const DEPTH_MAX: usize = 1_000;
 /// Footers of Parquet files that stay in memory between statements.
@@ -63,7 +64,7 @@ const BATCH_ROWS_MIN: u64 = 64;
 const EXPANSION: u64 = 8;
 
 /// The limits of SQL.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SqlSettings {
     /// Bytes that all running statements may hold together.
     pub memory: usize,
@@ -75,6 +76,12 @@ pub struct SqlSettings {
     pub text: usize,
     /// Levels of one statement's tree.
     pub depth: usize,
+}
+
+impl SqlSettings {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { text_bytes_max: self.text, depth_max: self.depth.min(DEPTH_MAX) }
+    }
 }
 
 impl Default for SqlSettings {
@@ -108,8 +115,18 @@ struct Shared {
 
 impl Runner {
     pub fn new(settings: SqlSettings, opener: Arc<dyn PayloadOpener>) -> io::Result<Runner> {
+        let pool = GreedyMemoryPool::new(settings.memory);
+        Runner::within(pool, settings, opener)
+    }
+
+    /// With memory that somebody else gives.
+    pub(crate) fn within(
+        pool: impl MemoryPool + 'static,
+        settings: SqlSettings,
+        opener: Arc<dyn PayloadOpener>,
+    ) -> io::Result<Runner> {
         const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
-        let pool = TrackConsumersPool::new(GreedyMemoryPool::new(settings.memory), TOP_CONSUMERS);
+        let pool = TrackConsumersPool::new(pool, TOP_CONSUMERS);
         let environment = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(pool))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
@@ -135,8 +152,25 @@ impl Runner {
 
     /// Returns once the statement is planned and runs; its rows follow in the answer.
     pub async fn run(&self, statement: &str, principal: &Principal, cut: Cut) -> Result<Answer, QueryError> {
+        let deadline = Instant::now() + self.shared.settings.time;
+        self.run_until(deadline, statement, principal, cut).await
+    }
+
+    /// Waits until no statement has a thread any more.
+    pub(crate) async fn quiet(&self) {
+        let places = u32::try_from(STATEMENTS_MAX).unwrap_or(u32::MAX);
+        // It is never closed.
+        let _ = self.shared.permits.acquire_many(places).await;
+    }
+
+    pub(crate) async fn run_until(
+        &self,
+        deadline: Instant,
+        statement: &str,
+        principal: &Principal,
+        cut: Cut,
+    ) -> Result<Answer, QueryError> {
         let time_max = self.shared.settings.time;
-        let deadline = Instant::now() + time_max;
         let too_late = |_| QueryError::Time(time_max);
         // Before the text is copied.
         if statement.len() > self.shared.settings.text {
@@ -160,16 +194,8 @@ impl Runner {
             }
         };
         let started = threads::start(permit, stop, work);
-        let mut work =
-            started.map_err(|fault| QueryError::Internal(format!("no threads for it: {fault}")))?;
-        match tokio::time::timeout_at(deadline, schema).await.map_err(too_late)? {
-            Ok(schema) => Ok(Answer::new(schema, batches, work, deadline, time_max)),
-            // No schema: the work ended before it had one, and says why.
-            Err(_) => match std::future::poll_fn(|context| work.poll_end(context)).await {
-                Err(error) => Err(error),
-                Ok(()) => Err(QueryError::Internal("the statement ended without an answer".to_owned())),
-            },
-        }
+        let work = started.map_err(|fault| QueryError::Internal(format!("no threads for it: {fault}")))?;
+        Answer::begun(schema, batches, work, deadline, time_max).await
     }
 
     async fn stream(
@@ -282,8 +308,7 @@ impl Runner {
     }
 
     fn limits(&self) -> Limits {
-        let settings = &self.shared.settings;
-        Limits { text_bytes_max: settings.text, depth_max: settings.depth.min(DEPTH_MAX) }
+        self.shared.settings.limits()
     }
 }
 

@@ -186,9 +186,10 @@ impl ScalarUDFImpl for OpenPayload {
         let Some(sealed) = sealed.as_binary_opt::<i32>() else {
             return exec_err!("a sealed payload is binary, not {}", sealed.data_type());
         };
-        let opened = sealed.iter().map(|sealed| sealed.and_then(|sealed| self.opener.open(sealed)));
+        let present: Vec<&[u8]> = sealed.iter().flatten().collect();
+        let mut opened = self.opener.open_all(&present).into_iter();
         let mut builder = BinaryBuilder::new();
-        opened.for_each(|payload| builder.append_option(payload));
+        sealed.iter().for_each(|sealed| builder.append_option(sealed.and_then(|_| opened.next().flatten())));
         Ok(ColumnarValue::Array(Arc::new(builder.finish()) as ArrayRef))
     }
 }

@@ -8,7 +8,7 @@ use std::{
     io,
     num::NonZeroUsize,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
     thread,
 };
@@ -28,7 +28,9 @@ const BLOCKING_THREADS_MAX: usize = 4;
 
 /// Threads that compute at one time.
 pub(crate) fn cores() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+    // Found in files, which a process may have given up reading by the time of its first statement.
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, NonZeroUsize::get))
 }
 
 /// Runs `work` on threads of its own; `permit` is given back when they have stopped.
@@ -59,7 +61,7 @@ pub(crate) fn start(
         drop(threads.0.take());
         drop(permit);
     })?;
-    Ok(Work { handle, stop })
+    Ok(Work { handle, stop: Some(stop) })
 }
 
 /// Does not wait for its threads when it is dropped: that may happen where waiting is not allowed.
@@ -76,7 +78,8 @@ impl Drop for Threads {
 /// A statement under way. Dropping it ends it.
 pub(crate) struct Work {
     handle: JoinHandle<Result<(), QueryError>>,
-    stop: Arc<Stop>,
+    /// `None`: what the handle runs ends when it is dropped.
+    stop: Option<Arc<Stop>>,
 }
 
 impl Drop for Work {
@@ -86,8 +89,15 @@ impl Drop for Work {
 }
 
 impl Work {
+    /// Work on the threads of the caller, which waits for others.
+    pub(crate) fn spawn(work: impl Future<Output = Result<(), QueryError>> + Send + 'static) -> Work {
+        Work { handle: tokio::spawn(work), stop: None }
+    }
+
     pub(crate) fn give_up(&self) {
-        self.stop.give_up();
+        if let Some(stop) = &self.stop {
+            stop.give_up();
+        }
         self.handle.abort();
     }
 

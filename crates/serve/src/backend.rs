@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use hw_event::{Offset, Partition, StreamId};
-use hw_query::{Cut, Runner};
+use hw_query::{Cut, Engine};
 use hw_schema::Registry;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -26,7 +26,8 @@ pub trait Backend: Send + Sync {
     /// All tables as of now.
     async fn cut(&self) -> Result<Cut, CutFailed>;
 
-    fn runner(&self) -> &Runner;
+    /// Runs statements over a cut.
+    fn engine(&self) -> &dyn Engine;
 
     fn registry(&self) -> &Registry;
 

@@ -80,12 +80,18 @@ impl From<QueryError> for Problem {
                 tracing::error!(%damage, "a statement met damage");
                 StatusCode::INTERNAL_SERVER_ERROR
             }
+            QueryError::SnapshotGone => StatusCode::SERVICE_UNAVAILABLE,
+            QueryError::Crashed(how) => {
+                tracing::error!(%how, "a statement's process ended before its statement");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             QueryError::Internal(fault) => {
                 tracing::error!(%fault, "a statement failed");
                 return internal();
             }
         };
-        Problem::new(status, error.code(), error.to_string(), error.hint())
+        let problem = Problem::new(status, error.code(), error.to_string(), error.hint());
+        if status == StatusCode::SERVICE_UNAVAILABLE { problem.retry_after(1) } else { problem }
     }
 }
 

@@ -57,7 +57,7 @@ impl Reads {
     /// Runs a statement over the tables as of now.
     pub(crate) async fn run(&self, statement: &str) -> Result<Answer, Problem> {
         let cut = self.backend.cut().await?;
-        Ok(self.backend.runner().run(statement, &Principal::local(), cut).await?)
+        Ok(self.backend.engine().run(statement, &Principal::local(), cut).await?)
     }
 
     /// Room for an answer of up to so many bytes that is made whole before it goes; waits a little for it.
@@ -136,7 +136,8 @@ pub(crate) struct Ask {
     (status = 413, description = "The body is larger than 1 MiB.", content_type = "application/problem+json"),
     (status = 415, description = "The body is not `application/json`.", content_type = "application/problem+json"),
     (status = 422, description = "`sql_memory`, `sql_rows`.", content_type = "application/problem+json"),
-    (status = 500, description = "`damaged`: bytes of a file that the statement needs are not what was written; `detail` names file and range. `internal`: a fault of the server.", content_type = "application/problem+json"),
+    (status = 500, description = "`damaged`: bytes of a file that the statement needs are not what was written; `detail` names file and range. `sql_crashed`: the process that ran the statement has died; nothing else was hurt. `internal`: a fault of the server.", content_type = "application/problem+json"),
+    (status = 503, description = "`snapshot_gone`: the journal needed the room of rows that were being read; send it again. `no_cut`.", content_type = "application/problem+json"),
     (status = 504, description = "`sql_time`.", content_type = "application/problem+json"),
 ))]
 pub(crate) async fn sql(State(reads): State<Reads>, request: Request) -> Response {

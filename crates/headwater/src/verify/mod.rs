@@ -445,9 +445,9 @@ impl Verifier {
 
     /// Which files have another number of rows than their commit says.
     async fn find_files(&self, check: &mut Check, cut: &Cut, table: &TableCut) {
-        for file in &table.files {
+        for file in table.files.iter() {
             let hot = Arc::new(hw_query::NoHot);
-            let one = TableCut { files: vec![file.clone()], hot, ..table.clone() };
+            let one = TableCut { files: vec![file.clone()].into(), hot, ..table.clone() };
             let one = Cut { tables: vec![one], streams: cut.streams.clone() };
             let statement = format!("SELECT _seq FROM \"{}\"", table.name);
             let place = format!("lake/{}", file.path.display());

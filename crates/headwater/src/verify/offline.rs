@@ -59,7 +59,7 @@ pub async fn open(path: &Path) -> anyhow::Result<Offline> {
     let path = directory.lake();
     let lake = Lake::inspect(&path, recovered.journal_id, registry.clone(), LakeSettings::default());
     let lake = lake.await.with_context(|| format!("cannot open {}", path.display()))?;
-    let tables = Tables { journal, registry, lake };
+    let tables = Tables::new(journal, registry, lake);
     let catalog = directory.catalog();
     let subject = Subject { offline: true, ..Subject::new(tables, catalog) };
     Ok(Offline { subject: Some(subject), checks, _held: directory })

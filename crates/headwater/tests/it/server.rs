@@ -51,6 +51,30 @@ impl Server {
         })
     }
 
+    /// With processes for SQL that end when they have had nothing to do for so long.
+    pub fn start_with_idle(project: &Path, data: &Path, idle: &str, settings: &[&str]) -> Server {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("exec \"$0\" \"$@\" --sql-idle {idle}"), BINARY]);
+        Server::try_start_as(shell, project, data, settings).unwrap_or_else(|(status, stderr)| {
+            panic!("the server did not start: {status}\n{stderr}");
+        })
+    }
+
+    /// Under strace, which writes the files that are opened to `trace`.
+    pub fn start_traced(project: &Path, data: &Path, trace: &Path, settings: &[&str]) -> Server {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-s", "4096", "-e", "trace=open,openat,openat2,creat,execve", "-o"]);
+        strace.arg(trace).arg(BINARY);
+        Server::try_start_as(strace, project, data, settings).unwrap_or_else(|(status, stderr)| {
+            panic!("the server did not start: {status}\n{stderr}");
+        })
+    }
+
+    /// The processes that run SQL: (pid, state).
+    pub fn sql_children(&self) -> Vec<(u32, char)> {
+        sql_children_of(self.pid())
+    }
+
     /// Starts and waits for the line that says it is ready; or for its end.
     pub fn try_start(project: &Path, data: &Path, settings: &[&str]) -> Result<Server, (ExitStatus, String)> {
         Server::try_start_as(Command::new(BINARY), project, data, settings)
@@ -169,6 +193,14 @@ impl Server {
         self.child.wait().unwrap()
     }
 
+    /// TERM for what runs under strace; waits for the end of both.
+    pub fn terminate_traced(mut self) {
+        let endpoints: Value =
+            serde_json::from_slice(&std::fs::read(self.data.join("endpoints.json")).unwrap()).unwrap();
+        signal(endpoints["pid"].as_u64().unwrap() as u32, "TERM");
+        self.child.wait().unwrap();
+    }
+
     /// KILL; waits for the end.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -188,6 +220,27 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn sql_children_of(parent: u32) -> Vec<(u32, char)> {
+    let pids = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let child = |pid: u32| {
+        let (state, of) = process(pid)?;
+        let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        // A dead one that was not waited for has no arguments any more.
+        let ours = state == 'Z' || arguments.windows(9).any(|window| window == b"sql-child");
+        (of == parent && ours).then_some((pid, state))
+    };
+    pids.filter_map(child).collect()
+}
+
+/// State and parent of a process.
+pub fn process(pid: u32) -> Option<(char, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
 
 pub fn signal(pid: u32, name: &str) {

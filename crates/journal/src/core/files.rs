@@ -2,7 +2,10 @@
 //! reads. Always: a file is zeroed with written zeros and synced before it is free, so that a group's fdatasync
 //! writes data only and never converts extents (20 ms instead of 4 on ext4).
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+};
 
 use crate::{
     Disk, DiskFile, keys,
@@ -11,7 +14,7 @@ use crate::{
 
 /// Free files kept for reuse; one more may be in the making.
 const FREE_MAX: usize = 2;
-/// Released segments that wait for their readers; beyond it the oldest lose their names and end with their readers.
+/// Released segments that keep their names while they wait for their readers; the oldest beyond it end with their readers.
 const LEASED_MAX: usize = 4;
 /// How much is zeroed at a time, between two looks at the queue.
 const ZERO_BYTES: usize = 1024 * 1024;
@@ -25,7 +28,14 @@ pub(super) struct Files {
     free: Vec<String>,
     free_number: u64,
     part: Option<Part>,
-    leased: Vec<Arc<SegmentFile>>,
+    /// Released segments that somebody still reads, the oldest first.
+    leased: Vec<Leased>,
+}
+
+struct Leased {
+    segment: Arc<SegmentFile>,
+    /// Has lost its name; its room is free when the last reader goes.
+    unnamed: bool,
 }
 
 /// A file that is being zeroed.
@@ -142,7 +152,7 @@ impl Files {
             }
             return Ok((part.name, part.file));
         }
-        let part = self.start_part(bytes)?;
+        let part = self.start_part(bytes).inspect_err(|_| self.want_back(0))?;
         if let Err(error) = part.finish() {
             self.remove(&part.name);
             return Err(error);
@@ -166,10 +176,12 @@ impl Files {
         if !self.free.is_empty() {
             return Ok(false);
         }
-        let mut part = match self.part.take() {
-            Some(part) => part,
-            None => self.start_part(bytes)?,
+        let part = match self.part.take() {
+            Some(part) => Ok(part),
+            None => self.start_part(bytes),
         };
+        // Half a segment ahead of its need: by then the readers have let go.
+        let mut part = part.inspect_err(|_| self.want_back(0))?;
         let end = (part.zeroed + ZERO_BYTES as u64).min(part.bytes);
         let step = write_zeros(part.file.as_ref(), part.zeroed, end);
         part.zeroed = end;
@@ -198,12 +210,15 @@ impl Files {
 
     /// Takes back segments that were released. One that somebody still reads waits.
     pub fn take_back(&mut self, released: Vec<Arc<SegmentFile>>, segment_bytes: u64) {
-        self.leased.extend(released);
+        self.leased.extend(released.into_iter().map(|segment| Leased { segment, unnamed: false }));
         let mut waiting = Vec::new();
-        for segment in std::mem::take(&mut self.leased) {
+        for leased in std::mem::take(&mut self.leased) {
+            let Leased { segment, unnamed } = &leased;
             // Only this list can make new references: a count of one stays one.
-            if Arc::strong_count(&segment) > 1 {
-                waiting.push(segment);
+            if Arc::strong_count(segment) > 1 {
+                waiting.push(leased);
+            } else if *unnamed {
+                // Its room came back with its last reader.
             } else if segment.header.segment_bytes == segment_bytes && self.free.len() < FREE_MAX {
                 self.recycle(&segment.name);
             } else {
@@ -211,10 +226,23 @@ impl Files {
             }
         }
         let surplus = waiting.len().saturating_sub(LEASED_MAX);
-        for segment in waiting.drain(..surplus) {
-            self.remove(&segment.name);
+        for leased in waiting.iter_mut().take(surplus).filter(|leased| !leased.unnamed) {
+            self.remove(&leased.segment.name);
+            leased.unnamed = true;
         }
         self.leased = waiting;
+    }
+
+    /// Wants the oldest segments back from their readers until the rest fits `room`.
+    pub fn want_back(&self, room: u64) {
+        let mut held: u64 = self.leased.iter().map(|leased| leased.segment.header.segment_bytes).sum();
+        for Leased { segment, .. } in &self.leased {
+            if held <= room {
+                break;
+            }
+            segment.wanted.store(true, Ordering::Relaxed);
+            held -= segment.header.segment_bytes;
+        }
     }
 
     fn recycle(&mut self, name: &str) {

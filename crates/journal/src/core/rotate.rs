@@ -19,7 +19,7 @@ impl Core {
                 tracing::warn!(file = %open.segment.name, %error, "cannot write a segment's index");
             }
         }
-        self.files.take_back(self.shelf.retire(self.claimed.released), self.settings.segment_bytes);
+        self.take_back();
         self.open_segment(frames, index)
     }
 
@@ -74,7 +74,7 @@ impl Core {
         }
         let name = segment_name(number);
         let file = self.files.make_segment(&name, bytes, &beginning)?;
-        let segment = Arc::new(SegmentFile { name, header, file });
+        let segment = Arc::new(SegmentFile { name, header, file, wanted: false.into() });
         self.shelf.put(segment.clone(), Vec::new(), start, self.last, true);
         self.ended = Previous { number, incarnation, end: start, last: self.last };
         self.open = Some(Open { segment, position: start, bytes, index_bytes: 0 });

@@ -7,5 +7,6 @@ mod found;
 mod handle;
 mod model;
 mod opaque;
+mod places;
 mod recovery;
 mod simulation;

@@ -11,12 +11,12 @@ mod dialect;
 mod inspect;
 mod lexical;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use datafusion::sql::sqlparser::{
     ast::{ObjectName, Statement},
     parser::{Parser, ParserError},
-    tokenizer::Tokenizer,
+    tokenizer::{Token, TokenWithSpan, Tokenizer},
 };
 
 use crate::QueryError;
@@ -47,7 +47,24 @@ pub(crate) enum Ask {
     Describe(ObjectName),
 }
 
-pub(crate) fn check(text: &str, limits: Limits) -> Result<Checked, QueryError> {
+/// The first two steps, for somebody who hands the text on: cheap, and flat on the stack. Returns every name and every text
+/// that stands in it, which are all that can name a table.
+pub(crate) fn glance(text: &str, limits: Limits) -> Result<HashSet<String>, QueryError> {
+    let tokens = tokens(text, limits)?;
+    let words = tokens.into_iter().filter_map(|token| match token.token {
+        Token::Word(word) => Some(word.value),
+        // The parser takes some of these for names.
+        Token::SingleQuotedString(text) | Token::DoubleQuotedString(text) => Some(text),
+        Token::TripleSingleQuotedString(text) | Token::TripleDoubleQuotedString(text) => Some(text),
+        Token::NationalStringLiteral(text) | Token::EscapedStringLiteral(text) => Some(text),
+        Token::UnicodeStringLiteral(text) => Some(text),
+        Token::DollarQuotedString(text) => Some(text.value),
+        _ => None,
+    });
+    Ok(words.collect())
+}
+
+fn tokens(text: &str, limits: Limits) -> Result<Vec<TokenWithSpan>, QueryError> {
     if text.len() > limits.text_bytes_max {
         return Err(QueryError::Size(format!(
             "the text has {} bytes, at most {} are read",
@@ -55,12 +72,16 @@ pub(crate) fn check(text: &str, limits: Limits) -> Result<Checked, QueryError> {
             limits.text_bytes_max
         )));
     }
-    let refuse = |error: ParserError| QueryError::from_parser(error, limits.depth_max);
     let lexer = Dialect::unbounded();
-    let tokens =
-        Tokenizer::new(&lexer, text).tokenize_with_location().map_err(|fault| refuse(fault.into()))?;
+    let tokens = Tokenizer::new(&lexer, text).tokenize_with_location();
+    let tokens = tokens.map_err(|fault| QueryError::from_parser(fault.into(), limits.depth_max))?;
     lexical::check(&tokens, limits.depth_max)?;
+    Ok(tokens)
+}
 
+pub(crate) fn check(text: &str, limits: Limits) -> Result<Checked, QueryError> {
+    let tokens = tokens(text, limits)?;
+    let refuse = |error: ParserError| QueryError::from_parser(error, limits.depth_max);
     let dialect = Dialect::with_budget(tokens.len());
     let levels = PARSER_LEVELS_MIN.max(limits.depth_max.saturating_mul(PARSER_LEVELS_PER_DEPTH));
     let first_word = lexical::first_word(&tokens);

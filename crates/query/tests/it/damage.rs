@@ -13,15 +13,17 @@ const ALL: &str = "SELECT * FROM sensor_reading ORDER BY _offset";
 fn summed() -> House {
     let mut house = house();
     let root = house.lake.path().to_owned();
-    for file in &mut house.cut.tables[0].files {
+    let files = &mut house.cut.tables[0].files;
+    let summed = files.iter().map(|file| {
         let bytes = fs::read(root.join(&file.path)).unwrap();
         let crc32c = bytes.chunks(PIECE).map(crc32c::crc32c).collect();
-        *file = CutFile {
+        CutFile {
             crc32c: Some(crc32c::crc32c(&bytes)),
             pieces: Some(Pieces { bytes: PIECE as u32, crc32c }),
             ..file.clone()
-        };
-    }
+        }
+    });
+    *files = summed.collect::<Vec<_>>().into();
     house
 }
 
@@ -105,9 +107,9 @@ async fn a_short_and_a_missing_file_are_named() {
 #[tokio::test]
 async fn a_file_with_one_checksum_is_read_whole_at_first_touch() {
     let mut house = summed();
-    for file in &mut house.cut.tables[0].files {
-        file.pieces = None;
-    }
+    let files = &mut house.cut.tables[0].files;
+    let whole_only = files.iter().map(|file| CutFile { pieces: None, ..file.clone() });
+    *files = whole_only.collect::<Vec<_>>().into();
     let path = house.lake.path().join("sensor.reading/old.parquet");
     let whole = fs::read(&path).unwrap();
     let warm = runner(settings());

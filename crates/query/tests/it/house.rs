@@ -151,7 +151,15 @@ pub fn table(
         "ledger" => TableKind::Ledger,
         _ => TableKind::Stream,
     };
-    TableCut { name: name.to_owned(), kind, columns, lake_root: lake.to_owned(), files, hot, damage: None }
+    TableCut {
+        name: name.to_owned(),
+        kind,
+        columns,
+        lake_root: lake.to_owned(),
+        files: files.into(),
+        hot,
+        damage: None,
+    }
 }
 
 /// `sensor_reading`: offsets 0..20 in an old file, 20..30 in a new one, 30..34 hot and old, 34..40 hot and new.

@@ -10,7 +10,7 @@ use std::{
 
 use futures::TryStreamExt;
 use hw_event::Principal;
-use hw_query::{HotBatches, HotError, HotSource, QueryError, SqlSettings, render::Format};
+use hw_query::{Files, HotBatches, HotError, HotSource, QueryError, SqlSettings, render::Format};
 
 use crate::house::{ask, ask_as, code, house, readings, rows, runner, settings, text};
 
@@ -150,7 +150,7 @@ impl HotSource for Waiting {
 async fn dropping_the_answer_ends_the_statement() {
     let mut house = house();
     let gate = Arc::new(Gate::default());
-    house.cut.tables[0].files.clear();
+    house.cut.tables[0].files = Files::default();
     house.cut.tables[0].hot = Arc::new(Waiting(Arc::clone(&gate)));
     let runner = runner(settings());
     let statement = "SELECT _offset FROM sensor_reading";
@@ -173,7 +173,7 @@ async fn dropping_the_answer_ends_the_statement() {
 async fn a_blocked_statement_ends_for_its_caller() {
     let mut blocked = house();
     let gate = Arc::new(Gate::default());
-    blocked.cut.tables[0].files.clear();
+    blocked.cut.tables[0].files = Files::default();
     blocked.cut.tables[0].hot = Arc::new(Waiting(Arc::clone(&gate)));
     let runner = runner(SqlSettings { time: Duration::from_secs(3), ..settings() });
     assert_eq!(code(&runner, &blocked.cut, "SELECT sum(value) FROM sensor_reading").await, "sql_time");

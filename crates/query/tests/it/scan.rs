@@ -30,9 +30,10 @@ async fn a_file_is_opened_only_if_it_can_hold_a_row() {
         assert_eq!(code(&runner, &house.cut, &statement).await, "damaged", "{filter}");
     }
     // Without ranges nothing is left out.
-    for file in &mut readings_of(&mut house).files {
-        *file = CutFile { offset: None, partition: None, time: None, seq: None, ..file.clone() };
-    }
+    let table = readings_of(&mut house);
+    let unknown =
+        |file: &CutFile| CutFile { offset: None, partition: None, time: None, seq: None, ..file.clone() };
+    table.files = table.files.iter().map(unknown).collect::<Vec<_>>().into();
     let statement = "SELECT sum(value) FROM sensor_reading WHERE _offset >= 20";
     assert_eq!(code(&runner, &house.cut, statement).await, "damaged");
 }

@@ -18,8 +18,8 @@ use arrow::{
 use async_trait::async_trait;
 use hw_event::{Offset, Partition, StreamId};
 use hw_query::{
-    Cut, HotBatches, HotError, HotSource, PayloadOpener, Runner, SqlSettings, TableCut, TableKind,
-    streams_schema,
+    Cut, Engine, Files, HotBatches, HotError, HotSource, PayloadOpener, Runner, SqlSettings, TableCut,
+    TableKind, streams_schema,
 };
 use hw_schema::{Registry, Schema, Stream, rows};
 use hw_serve::{Backend, CutFailed, Guard, ListenSettings, listen_with};
@@ -125,7 +125,7 @@ impl Backend for House {
             kind,
             columns,
             lake_root: "/nonexistent".into(),
-            files: Vec::new(),
+            files: Files::default(),
             hot: Arc::new(Batches(batches)),
             damage: None,
         };
@@ -165,7 +165,7 @@ impl Backend for House {
         Ok(Cut { tables, streams })
     }
 
-    fn runner(&self) -> &Runner {
+    fn engine(&self) -> &dyn Engine {
         &self.runner
     }
 

@@ -54,7 +54,7 @@ fn table(name: &str, kind: TableKind, columns: SchemaRef, names: [&str; 3], of: 
         kind,
         columns,
         lake_root: "/nonexistent".into(),
-        files: Vec::new(),
+        files: hw_query::Files::default(),
         damage: None,
         hot: Arc::new(Batches(batch)),
     }
