@@ -2,6 +2,7 @@
 //! Always: every breach is told, not only the first. The same rules run as tests (`cargo test -p xtask`).
 
 mod arrows;
+mod sabotage;
 mod sources;
 mod versions;
 
@@ -25,6 +26,7 @@ fn breaches() -> Result<Vec<String>> {
     let root = workspace::root();
     let metadata = workspace::metadata()?;
     let mut breaches = arrows::breaches(&arrows::Graph::of(&metadata)?);
+    breaches.extend(sabotage::breaches(&metadata)?);
     breaches.extend(versions::breaches(&std::fs::read_to_string(root.join("Cargo.lock"))?)?);
     breaches.extend(sources::breaches(&root)?);
     Ok(breaches)

@@ -6,6 +6,7 @@ mod name;
 mod position;
 mod principal;
 mod reject;
+pub mod sabotage;
 mod tally;
 mod time;
 

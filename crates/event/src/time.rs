@@ -2,7 +2,8 @@
 
 use std::{
     fmt,
-    time::{SystemTime, UNIX_EPOCH},
+    sync::OnceLock,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Microseconds since 1970-01-01T00:00:00Z.
@@ -32,7 +33,15 @@ impl fmt::Display for Timestamp {
 
 /// Where "now" comes from.
 pub trait Clock: Send + Sync {
+    /// The time of day. It may jump, either way, and stand still.
     fn now(&self) -> Timestamp;
+
+    /// How long this process has been running, about: it never steps back, whatever is done to the time of day.
+    /// What is kept for a time is kept by this one.
+    fn steady(&self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed()
+    }
 }
 
 /// The machine's clock.

@@ -6,7 +6,10 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use hw_event::{Seq, StreamId, Tally, Timestamp};
+use hw_event::{
+    Clock, Seq, StreamId, Tally, Timestamp,
+    sabotage::{Bug, armed},
+};
 use hw_journal::{Append, Record, RecordKind};
 
 use crate::{
@@ -36,6 +39,8 @@ struct Undo {
     keys: Vec<(StreamId, KeyDigest)>,
     producers: Vec<(StreamId, String, Option<Progress>)>,
     undeclared_bytes: u64,
+    /// Only for a planted bug.
+    places: Option<Places>,
 }
 
 /// What the gate knows between two appends. All of it is in the journal too.
@@ -45,6 +50,7 @@ pub(crate) struct Assembler {
     producers: Producers,
     undeclared_bytes: u64,
     last_received_at: Timestamp,
+    running: RunningTime,
     last_expiry: Timestamp,
 }
 
@@ -54,6 +60,8 @@ impl Assembler {
         window: Window,
         positions: &HashMap<Bytes, Bytes>,
     ) -> Assembler {
+        let producers = Producers::restore(positions);
+        let running = RunningTime::after(window.newest().max(producers.newest()));
         let undeclared_bytes = positions
             .get(UNDECLARED_OWNER)
             .and_then(|value| value.as_ref().try_into().ok())
@@ -61,27 +69,36 @@ impl Assembler {
         Assembler {
             places: Places::new(next_offsets),
             window,
-            producers: Producers::restore(positions),
+            producers,
             undeclared_bytes,
             last_received_at: Timestamp(i64::MIN),
+            running,
             last_expiry: Timestamp(i64::MIN),
         }
     }
 
     /// Steps: 1. each request against the dedupe state; 2. partitions and offsets; 3. one block of rows and one
     /// of rejects for each stream and schema; 4. records: keys, producers, tallies.
-    pub(crate) fn assemble(&mut self, requests: &[Judged], now: Timestamp) -> Result<Assembled, BlocksError> {
+    pub(crate) fn assemble(
+        &mut self,
+        requests: &[Judged],
+        clock: &dyn Clock,
+    ) -> Result<Assembled, BlocksError> {
         // Time does not step back from append to append, whatever the machine's clock does.
-        let now = now.max(self.last_received_at);
+        let now = clock.now().max(self.last_received_at);
         self.last_received_at = now;
+        let kept_at = self.running.now(clock);
         let mut undo = Undo::default();
+        if armed(Bug::OffsetReused) {
+            undo.places = Some(self.places.clone());
+        }
         let mut records = Vec::new();
         let mut tallies: Vec<Tally> = Vec::new();
         let mut blocks = Blocks::default();
         let mut verdicts = Vec::with_capacity(requests.len());
 
         for (request_index, request) in requests.iter().enumerate() {
-            let verdict = self.judge_repeat(request, now);
+            let verdict = self.judge_repeat(request, kept_at);
             let skipped = match verdict {
                 Err(refusal) => {
                     verdicts.push(Err(refusal));
@@ -149,15 +166,20 @@ impl Assembler {
                 _ if placed.refuses => {}
                 JudgedIdentity::None => {}
                 JudgedIdentity::Key { key, body } => {
-                    let answered =
-                        Answered { seq: Seq::ZERO, body: *body, at: now, offsets: verdict.offsets.clone() };
+                    let answered = Answered {
+                        seq: Seq::ZERO,
+                        body: *body,
+                        at: kept_at,
+                        offsets: verdict.offsets.clone(),
+                    };
                     records.push(window::encode(request.stream.id, key, &answered));
                     self.window.insert(request.stream.id, *key, answered);
                     undo.keys.push((request.stream.id, *key));
                 }
                 JudgedIdentity::Producer(producer) => {
                     let count = request.received as usize;
-                    let (record, before) = self.producers.advance(request.stream.id, producer, count, now);
+                    let (record, before) =
+                        self.producers.advance(request.stream.id, producer, count, kept_at);
                     records.push(record);
                     undo.producers.push((request.stream.id, producer.id.clone(), before));
                 }
@@ -201,6 +223,9 @@ impl Assembler {
             self.producers.undo(stream, &id, before);
         }
         self.undeclared_bytes -= undo.undeclared_bytes;
+        if let Some(places) = undo.places {
+            self.places = places;
+        }
     }
 
     /// The append is durable as `seq`: the keys it holds learn their place.
@@ -212,7 +237,8 @@ impl Assembler {
 
     /// Once a minute: forgets old keys and producers. Returns the records that end them in the journal, and
     /// through which append it may forget keys.
-    pub(crate) fn expire(&mut self, now: Timestamp) -> (Vec<Record>, Option<Seq>) {
+    pub(crate) fn expire(&mut self, clock: &dyn Clock) -> (Vec<Record>, Option<Seq>) {
+        let now = self.running.now(clock);
         if now.0.saturating_sub(self.last_expiry.0) < 60 * Timestamp::MICROS_PER_SECOND {
             return (Vec::new(), None);
         }
@@ -225,7 +251,7 @@ impl Assembler {
             JudgedIdentity::None | JudgedIdentity::Positions(_) => Ok(Repeat::First { events: 0 }),
             JudgedIdentity::Key { key, body } => match self.window.get(request.stream.id, key, now) {
                 None => Ok(Repeat::First { events: 0 }),
-                Some(answered) if answered.body == *body => {
+                Some(answered) if answered.body == *body || armed(Bug::BodyHashIgnored) => {
                     Ok(Repeat::Whole { offsets: answered.offsets.clone() })
                 }
                 Some(_) => Err(Refusal::KeyReused),
@@ -238,6 +264,29 @@ impl Assembler {
                 }
             }
         }
+    }
+}
+
+/// The time by which keys and producers are kept. It begins at the time of day, or at the newest time that the journal
+/// holds, and from there on counts only how long the process has been running: a clock that jumps retires nothing, and
+/// neither does a time during which nobody could have sent anything.
+struct RunningTime {
+    newest: Option<Timestamp>,
+    /// To be added to the steady time.
+    offset: Option<i64>,
+}
+
+impl RunningTime {
+    fn after(newest: Option<Timestamp>) -> RunningTime {
+        RunningTime { newest, offset: None }
+    }
+
+    fn now(&mut self, clock: &dyn Clock) -> Timestamp {
+        let steady = i64::try_from(clock.steady().as_micros()).unwrap_or(i64::MAX);
+        let newest = self.newest;
+        let offset =
+            self.offset.get_or_insert_with(|| newest.unwrap_or_else(|| clock.now()).0.saturating_sub(steady));
+        Timestamp(offset.saturating_add(steady))
     }
 }
 

@@ -12,7 +12,10 @@ use std::{
 };
 
 use arrow::array::RecordBatch;
-use hw_event::{Clock, Entropy, RejectCode, SYSTEM_NAMES, SchemaNumber, StreamId, StreamName};
+use hw_event::{
+    Clock, Entropy, RejectCode, SYSTEM_NAMES, SchemaNumber, StreamId, StreamName,
+    sabotage::{Bug, armed},
+};
 use hw_journal::{Journal, Recovered};
 use hw_schema::{DecodeLimits, Decoder, Format, Mode, Record, Registry, Rejected, Schema, Stream};
 use hw_vault::{HashKey, SealKeys};
@@ -102,7 +105,8 @@ impl Running {
 impl Gate {
     /// Starts the sequencer where the journal left off.
     pub fn start(parts: GateParts, recovered: Recovered) -> (Gate, Running) {
-        let (window, malformed) = Window::restore(recovered.keys);
+        let keys = if armed(Bug::DedupeLostAtRestart) { Vec::new() } else { recovered.keys };
+        let (window, malformed) = Window::restore(keys);
         if malformed > 0 {
             tracing::warn!(malformed, "idempotency keys in the journal could not be read");
         }

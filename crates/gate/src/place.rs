@@ -8,6 +8,7 @@ use hw_event::{Partition, StreamId, Timestamp};
 
 use crate::{OffsetRange, judged::Judged};
 
+#[derive(Clone)]
 pub(crate) struct Places {
     /// The first offset not given yet, by stream and partition.
     next_offsets: HashMap<(StreamId, i32), i64>,

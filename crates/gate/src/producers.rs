@@ -34,6 +34,11 @@ impl Producers {
         Producers { progress }
     }
 
+    /// When the latest of them came.
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
+        self.progress.values().map(|progress| progress.at).max()
+    }
+
     /// How many of the request's first events came before. Errs where the order does not fit.
     pub(crate) fn judge(
         &self,

@@ -5,8 +5,11 @@
 
 use std::{sync::Arc, time::Instant};
 
-use hw_event::{Ack, Clock};
-use hw_journal::{AppendError, Journal};
+use hw_event::{
+    Ack, Clock,
+    sabotage::{Bug, armed},
+};
+use hw_journal::{Append, AppendError, Block, BlockKind, Journal};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::{
@@ -59,8 +62,7 @@ impl Sequencer {
 
     async fn append(&mut self, group: Vec<Queued>) {
         let started = Instant::now();
-        let now = self.clock.now();
-        let (ended, forget_keys) = self.assembler.expire(now);
+        let (ended, forget_keys) = self.assembler.expire(&*self.clock);
         if let Some(seq) = forget_keys {
             self.journal.release_keys(seq);
         }
@@ -70,7 +72,7 @@ impl Sequencer {
             requests.push(queued.judged);
             rest.push((queued.ack, queued.answer, queued.permit));
         }
-        let mut assembled = match self.assembler.assemble(&requests, now) {
+        let mut assembled = match self.assembler.assemble(&requests, &*self.clock) {
             Ok(assembled) => assembled,
             Err(error) => {
                 // A bug of ours, since every batch was made by the decoder: say so, keep nothing, serve on.
@@ -97,7 +99,16 @@ impl Sequencer {
             return;
         }
 
-        let append = std::mem::take(&mut assembled.append);
+        let mut append = std::mem::take(&mut assembled.append);
+        if armed(Bug::RowsWithoutRejects) && append.blocks.iter().any(is_rejects) {
+            let (rejects, rows) = std::mem::take(&mut append.blocks).into_iter().partition(is_rejects);
+            append.blocks = rejects;
+            let rows = Append { received_at: append.received_at, blocks: rows, records: Vec::new() };
+            match self.journal.append(rows).await {
+                Ok(mut ticket) => drop(ticket.reached(Ack::Disk).await),
+                Err(error) => return self.fail(assembled, waiting, &error),
+            }
+        }
         metrics::histogram!("headwater_gate_group_requests").record(waiting.len() as f64);
         let mut ticket = match self.journal.append(append).await {
             Ok(ticket) => ticket,
@@ -141,4 +152,8 @@ impl Sequencer {
             let _ = one.answer.send(Err(refusal.clone()));
         }
     }
+}
+
+fn is_rejects(block: &Block) -> bool {
+    block.header.kind == BlockKind::Rejects
 }

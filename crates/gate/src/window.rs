@@ -90,6 +90,11 @@ impl Window {
         keys.answered.insert(key, answered);
     }
 
+    /// When the newest entry was made.
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
+        self.streams.values().flat_map(|keys| keys.order.iter().map(|entry| entry.0)).max()
+    }
+
     /// The entry's append is durable: from now on its number says when the journal may forget it.
     pub(crate) fn settle(&mut self, stream: StreamId, key: &KeyDigest, seq: Seq) {
         let Some(keys) = self.streams.get_mut(&stream) else { return };

@@ -9,7 +9,10 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use hw_event::{Clock, Entropy, Seq, Timestamp};
+use hw_event::{
+    Clock, Entropy, Seq, Timestamp,
+    sabotage::{Bug, armed},
+};
 
 use crate::{
     Append, AppendError, Damage, Disk, Found, Log, OpenError, Record, RecordKind, Recovered, Settings, block,
@@ -343,7 +346,15 @@ impl Core {
     pub fn flush(&mut self) -> Result<Seq, AppendError> {
         let (Some(pending), Some(open)) = (self.pending.take(), &mut self.open) else { return Ok(self.last) };
         let claims = Claimed { durable: self.last, released: self.claimed.released };
-        if let Err(error) = open.segment.file.sync() {
+        let file = &open.segment.file;
+        let mut synced = Ok(());
+        if !(armed(Bug::GroupBeforeFlush) && self.last.0.is_multiple_of(2)) {
+            synced = file.sync();
+        }
+        if armed(Bug::SyncRetried) && synced.is_err() {
+            synced = file.sync();
+        }
+        if let Err(error) = synced {
             return Err(AppendError::Disk(self.abandon(error)));
         }
         open.position = pending.end;
@@ -390,10 +401,17 @@ impl Core {
         self.prepare()
     }
 
-    /// Takes back the segments that were released. Those that readers still hold may fill what the budget leaves; beyond
-    /// it the oldest are wanted back.
+    /// Takes back the segments that hold nothing beyond what a durable frame says is released. Those that readers still
+    /// hold may fill what the budget leaves; beyond it the oldest are wanted back.
     fn take_back(&mut self) {
-        self.files.take_back(self.shelf.retire(self.claimed.released), self.settings.segment_bytes);
+        let mut released = self.claimed.released;
+        if armed(Bug::ClockRecyclesEarly)
+            && let Some(open) = &self.open
+            && self.clock.now().0 - open.segment.header.created_at.0 > 3600 * Timestamp::MICROS_PER_SECOND
+        {
+            released = self.last;
+        }
+        self.files.take_back(self.shelf.retire(released), self.settings.segment_bytes);
         self.files.want_back(self.settings.budget_bytes.saturating_sub(self.shelf.used_bytes()));
     }
 

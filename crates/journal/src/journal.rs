@@ -11,7 +11,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use hw_event::{Ack, Clock, Entropy, Seq, StreamId};
+use hw_event::{
+    Ack, Clock, Entropy, Seq, StreamId,
+    sabotage::{Bug, armed},
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::{
@@ -99,6 +102,31 @@ impl Journal {
         entropy: &dyn Entropy,
         settings: Settings,
     ) -> Result<(Journal, Recovered), OpenError> {
+        let (journal, driver, recovered) = Journal::driven(found, disk, clock, entropy, settings)?;
+        thread::Builder::new().name("hw-journal".to_owned()).spawn(move || driver.run()).map_err(
+            |source| OpenError::Disk { action: "start the writer of", file: ".".to_owned(), source },
+        )?;
+        Ok((journal, recovered))
+    }
+
+    /// As `open`, without the thread: the caller lets the writer take its turns. Nothing is written between them.
+    pub fn open_driven(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        entropy: &dyn Entropy,
+        settings: Settings,
+    ) -> Result<(Journal, JournalDriver, Recovered), OpenError> {
+        let found = Found::read(disk.as_ref())?;
+        Journal::driven(found, disk, clock, entropy, settings)
+    }
+
+    fn driven(
+        found: Found,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        entropy: &dyn Entropy,
+        settings: Settings,
+    ) -> Result<(Journal, JournalDriver, Recovered), OpenError> {
         let (core, recovered) = Core::open_found(found, disk, clock, entropy, settings.clone())?;
         let room = settings.queue_bytes_max.min(u32::MAX as usize).min(Semaphore::MAX_PERMITS);
         let queue = Queue {
@@ -118,11 +146,8 @@ impl Journal {
             room: Arc::new(Semaphore::new(room)),
             ended: watch::Sender::new(false),
         });
-        let writer = Writer { shared: shared.clone() };
-        thread::Builder::new().name("hw-journal".to_owned()).spawn(move || writer.run(core)).map_err(
-            |source| OpenError::Disk { action: "start the writer of", file: ".".to_owned(), source },
-        )?;
-        Ok((Journal { handle: Arc::new(Handle { shared }) }, recovered))
+        let driver = JournalDriver { core, writer: Writer { shared: shared.clone() } };
+        Ok((Journal { handle: Arc::new(Handle { shared }) }, driver, recovered))
     }
 
     /// A journal to read and not to write: appends are refused as if it were closed, and its files stay as they
@@ -328,7 +353,13 @@ impl Shared {
     }
 }
 
-/// The thread's side. Dropped last, also when the thread panics: nobody may wait for ever.
+/// The writer of a journal, for whoever drives it. Dropped without `close`, it ends as if the process had died.
+pub struct JournalDriver {
+    core: Core,
+    // Dropped last, also when a turn panics: nobody may wait for ever.
+    writer: Writer,
+}
+
 struct Writer {
     shared: Arc<Shared>,
 }
@@ -339,29 +370,60 @@ enum Turn {
     Close,
 }
 
-impl Writer {
-    fn run(self, mut core: Core) {
+impl JournalDriver {
+    fn run(mut self) {
         loop {
-            match self.next_turn() {
-                Turn::Group(group) => {
-                    self.commit(&mut core, group);
-                    if core.wants_room() {
-                        core.prepare();
-                    }
-                }
+            match self.writer.next_turn() {
+                Turn::Group(group) => self.commit(group),
                 Turn::Tidy => {
-                    let more = core.tidy();
-                    self.shared.queue().untidy |= more;
+                    let more = self.tidy();
+                    self.writer.shared.queue().untidy |= more;
                 }
                 Turn::Close => break,
             }
-            let mut queue = self.shared.queue();
-            queue.free_segments = core.free_segments();
-            queue.failed = core.failure();
         }
-        core.close();
+        self.core.close();
     }
 
+    /// Writes and syncs one group of what waits. Returns whether anything did.
+    pub fn turn(&mut self) -> bool {
+        let group = self.writer.take_group(&mut self.writer.shared.queue());
+        let any = !group.is_empty();
+        if any {
+            self.commit(group);
+        }
+        any
+    }
+
+    /// One piece of housekeeping, as after a while without appends. Returns whether there is more.
+    pub fn tidy(&mut self) -> bool {
+        let more = self.core.tidy();
+        self.note();
+        more
+    }
+
+    /// Writes what waits and seals the tail: the end of a clean stop, after `Journal::close` was called.
+    pub fn close(mut self) {
+        while self.turn() {}
+        self.core.close();
+    }
+
+    fn commit(&mut self, group: Vec<Queued>) {
+        self.writer.commit(&mut self.core, group);
+        if self.core.wants_room() {
+            self.core.prepare();
+        }
+        self.note();
+    }
+
+    fn note(&self) {
+        let mut queue = self.writer.shared.queue();
+        queue.free_segments = self.core.free_segments();
+        queue.failed = self.core.failure();
+    }
+}
+
+impl Writer {
     /// Waits for appends; after a while without any, there is time to tidy.
     fn next_turn(&self) -> Turn {
         let mut queue = self.shared.queue();
@@ -412,9 +474,17 @@ impl Writer {
             bytes += queued.bytes;
         }
         let tell = |stage: &Stage| stages.iter().for_each(|sender| _ = sender.send_replace(stage.clone()));
+        if armed(Bug::AckBeforeSync) {
+            // What was acknowledged last is synced only now.
+            let _ = core.flush();
+        }
         let written = core.write(appends);
         if written.is_ok() {
             tell(&Stage::Written);
+        }
+        if armed(Bug::AckBeforeSync) && written.is_ok() {
+            self.shared.queue().bytes -= bytes;
+            return tell(&Stage::Durable);
         }
         match written.and_then(|()| core.flush()) {
             Ok(_) => {

@@ -19,8 +19,6 @@ const HEAD_BYTES: usize = 64;
 const RECORD_BYTES: usize = 16;
 /// Neighbours below this are merged into one file.
 pub(crate) const MERGE_BYTES: u64 = 1024 * 1024;
-/// Keys older than this are dropped whoever asks: the gate's window ends at 24 hours.
-pub(crate) const AGE_MAX: i64 = 2 * Timestamp::MICROS_PER_DAY;
 
 /// A key record and the append it came with.
 pub(crate) type KeyRecord = (Seq, Record);

@@ -32,7 +32,7 @@ pub use core::Core;
 pub use disk::{Disk, DiskFile};
 pub use file_disk::FileDisk;
 pub use found::Found;
-pub use journal::{Journal, Ticket};
+pub use journal::{Journal, JournalDriver, Ticket};
 pub use log::{AppendError, BlockRef, Log, ReadError, StoredAppend};
 pub use opaque::{OpaqueError, kafka_run};
 pub use place::{BlockPlace, NotAHeader, PlaceError, SegmentReader};

@@ -10,7 +10,10 @@
 
 use std::{collections::HashSet, io, sync::Arc};
 
-use hw_event::{Seq, Timestamp};
+use hw_event::{
+    Seq, Timestamp,
+    sabotage::{Bug, armed},
+};
 
 use crate::{
     Damage, Disk, OpenError, Record, RecordKind,
@@ -346,7 +349,7 @@ fn cut_tail(
     let found = &mut contents.found;
     let before = Seq(segment.header.first.0.saturating_sub(1));
     let durable = found.iter().map(|found| found.head.durable_through).max().unwrap_or_default();
-    let durable = durable.max(before);
+    let durable = if armed(Bug::DamageCutAsTail) { before } else { durable.max(before) };
     let mut last = before;
     let mut keep = found.len();
     for (at, frame) in found.iter().enumerate() {
@@ -360,6 +363,12 @@ fn cut_tail(
             break;
         }
         last = frame.head.seq;
+    }
+    if armed(Bug::TailCutTooFar)
+        && let Some(at) = found[..keep].iter().rposition(|found| found.head.kind == FrameKind::Append)
+    {
+        keep = at;
+        last = Seq(found[at].head.seq.0 - 1);
     }
     let mut torn_end = found[keep..].iter().map(Found::end).max().unwrap_or(0);
     found.truncate(keep);

@@ -17,10 +17,13 @@ use deltalake::{
     },
     logstore::{CommitOrBytes, LogStoreRef, StorageConfig, logstore_with},
 };
-use hw_event::{SchemaNumber, Seq, StreamId, Timestamp};
+use hw_event::{
+    SchemaNumber, Seq, StreamId, Timestamp,
+    sabotage::{Bug, armed},
+};
+use hw_pipeline::spawn_blocking;
 use hw_schema::{PRIVACY_METADATA, Privacy, Registry, rows};
 use serde_json::json;
-use tokio::task::spawn_blocking;
 use url::Url;
 use uuid::Uuid;
 
@@ -92,6 +95,14 @@ pub(crate) struct Addition<'a> {
     pub columns: &'a SchemaRef,
     pub schema: Option<SchemaNumber>,
     pub now: Timestamp,
+}
+
+impl Committed {
+    /// The same under another number.
+    fn at(self, version: u64) -> Committed {
+        let snapshot = TableSnapshot { version: version.cast_signed(), ..(*self.snapshot).clone() };
+        Committed { snapshot: Arc::new(snapshot), ..self }
+    }
 }
 
 impl DeltaHome {
@@ -191,42 +202,74 @@ impl DeltaHome {
         registry: &Registry,
     ) -> Result<Arc<Committed>, LakeError> {
         let mut base = base;
+        // Only planted bugs make a version other than the one behind the base.
+        let mut skipped = 0;
         for _ in 0..ATTEMPTS_MAX {
             if let Some(base) = &base
                 && base.snapshot.seq >= addition.through
             {
                 return Ok(base.clone());
             }
-            let (version, bytes, mut next) = self.prepare(base.as_deref(), &addition)?;
-            let bytes = Bytes::from(bytes);
-            let end = match base.as_deref() {
-                Some(base) => base.manifest_end.ok_or(()),
-                None => Ok(0),
-            };
-            let noted = match end {
-                Ok(end) => self.note_intent(base.is_some().then_some(end), version, bytes.clone()).await?,
-                Err(()) => Appended::InDoubt,
-            };
-            let Appended::At(end) = noted else {
-                // An attempt of ours whose outcome we never learned: what it noted, the load makes come true.
-                base = self.load(registry).await?.map(Arc::new);
-                continue;
-            };
-            next.manifest_end = Some(end);
-            let entry = CommitOrBytes::LogBytes(bytes);
-            match self.log_store.write_commit_entry(version, entry, Uuid::new_v4()).await {
-                Ok(()) => return Ok(Arc::new(next)),
-                // Another writer's commit, or something broken that stands in the way.
-                Err(TransactionError::VersionAlreadyExists(_)) => {
-                    base = self.load(registry).await?.map(Arc::new);
+            let (mut version, mut bytes, mut next) = self.prepare(base.as_deref(), &addition)?;
+            if armed(Bug::StaleSecondCommitter) {
+                version += skipped;
+                let entry = CommitOrBytes::LogBytes(bytes.into());
+                match self.log_store.write_commit_entry(version, entry, Uuid::new_v4()).await {
+                    Err(TransactionError::VersionAlreadyExists(_)) => skipped += 1,
+                    Err(error) => return Err(self.delta_error(error.into())),
+                    Ok(()) => return Ok(Arc::new(next.at(version))),
                 }
-                Err(error) => return Err(self.delta_error(error.into())),
+                continue;
             }
+            let mut end = match base.as_deref() {
+                Some(base) => base.manifest_end.map(Some),
+                None => Some(None),
+            };
+            if armed(Bug::TxnInItsOwnCommit)
+                && let (Some(from), Some(cut)) = (end, bytes.iter().rposition(|&byte| byte == b'\n'))
+            {
+                let txn = bytes.split_off(cut + 1);
+                bytes.pop();
+                let rows = Bytes::from(std::mem::replace(&mut bytes, txn));
+                if let Some(behind) = self.put_commit(from, version, rows).await? {
+                    end = Some(Some(behind));
+                    version += 1;
+                    next = next.at(version);
+                    next.tip_crc32c = crc32c::crc32c(&bytes);
+                }
+            }
+            if let Some(end) = end
+                && let Some(end) = self.put_commit(end, version, bytes.into()).await?
+            {
+                next.manifest_end = Some(end);
+                return Ok(Arc::new(next));
+            }
+            // Another writer's commit stands there, or an attempt of ours whose outcome we never learned: what that one
+            // noted, the load makes come true.
+            base = self.load(registry).await?.map(Arc::new);
         }
         Err(LakeError::Conflict { directory: self.directory.clone(), attempts: ATTEMPTS_MAX })
     }
 
-    /// Step one of a commit: it stands in the manifest, durably.
+    /// Two steps: the commit stands in the manifest, durably; then in the log. Returns the manifest's new end. `None`: the
+    /// manifest does not end at `end` (`None`: there is one already), or the log has this version.
+    async fn put_commit(
+        &self,
+        end: Option<u64>,
+        version: u64,
+        commit: Bytes,
+    ) -> Result<Option<u64>, LakeError> {
+        let Appended::At(end) = self.note_intent(end, version, commit.clone()).await? else {
+            return Ok(None);
+        };
+        let entry = CommitOrBytes::LogBytes(commit);
+        match self.log_store.write_commit_entry(version, entry, Uuid::new_v4()).await {
+            Ok(()) => Ok(Some(end)),
+            Err(TransactionError::VersionAlreadyExists(_)) => Ok(None),
+            Err(error) => Err(self.delta_error(error.into())),
+        }
+    }
+
     async fn note_intent(
         &self,
         end: Option<u64>,
@@ -273,19 +316,32 @@ impl DeltaHome {
             }
         };
         let mut files = base.map_or_else(Vec::new, |base| base.snapshot.files.clone());
-        for file in addition.files {
-            let add = add_action(file, millis);
+        for added in addition.files {
+            let add = add_action(added, millis);
             let file = Arc::new(self.lake_file(&add_line(&add)));
             // An earlier attempt that got through, but never came back to say so, holds the file already.
             if files.iter().rev().any(|known| known.path == file.path) {
                 continue;
+            }
+            // Another committer was here: what the table holds through its position must not be added again. (A bug
+            // that is planted for the simulation does just that.)
+            if let Some(base) = base
+                && !armed(Bug::StaleSecondCommitter)
+            {
+                let held = i64::try_from(base.snapshot.seq.0).unwrap_or(i64::MAX);
+                if added.through <= base.snapshot.seq {
+                    continue;
+                }
+                if file.stats.seq.is_some_and(|seq| seq.min <= held) {
+                    return Err(LakeError::Conflict { directory: self.directory.clone(), attempts: 1 });
+                }
             }
             files.push(file);
             actions.push(Action::Add(add));
         }
         actions.push(Action::Txn(Transaction::new_with_last_update(
             &self.identity.app_id,
-            i64::try_from(addition.through.0).unwrap_or(i64::MAX),
+            i64::try_from(addition.through.0 + u64::from(armed(Bug::PositionAhead))).unwrap_or(i64::MAX),
             Some(millis),
         )));
         let mut bytes = Vec::new();

@@ -94,6 +94,7 @@ fn write_to(
 ) -> Result<(Summed, Gather), LakeError> {
     let io_error = |source| LakeError::Io { path: path.to_owned(), source };
     let parquet_error = |source| parquet_error(path.to_owned(), source);
+    syncs.write(path).map_err(io_error)?;
     let file = File::create_new(path).map_err(io_error)?;
     let inner = BufWriter::with_capacity(BUFFER_BYTES, file);
     let output = Output { inner, summing: Summing::default() };

@@ -10,8 +10,8 @@ use std::{
 
 use futures::{StreamExt, stream};
 use hw_event::{Clock, SystemClock};
+use hw_pipeline::spawn_blocking;
 use hw_schema::Registry;
-use tokio::task::spawn_blocking;
 
 use crate::{
     Damage, LakeError, LakeSink, Table, TableSnapshot,
@@ -20,9 +20,6 @@ use crate::{
     scrub::check_through,
     store::{OsSyncs, SyncingStore, Syncs, create_directories},
 };
-
-/// Tables that are opened, written or committed at a time.
-pub(crate) const TABLES_IN_FLIGHT: usize = 8;
 
 #[derive(Clone)]
 pub struct LakeSettings {
@@ -34,6 +31,8 @@ pub struct LakeSettings {
     pub stuck_bytes_max: usize,
     /// A table's log gets a checkpoint after so many commits.
     pub checkpoint_every: u64,
+    /// Tables that are opened, written or committed at a time.
+    pub tables_in_flight: usize,
 }
 
 impl Default for LakeSettings {
@@ -43,6 +42,7 @@ impl Default for LakeSettings {
             clock: Arc::new(SystemClock),
             stuck_bytes_max: 64 << 20,
             checkpoint_every: 50,
+            tables_in_flight: 8,
         }
     }
 }
@@ -124,7 +124,9 @@ impl Lake {
         Ok(Lake { shared })
     }
 
-    async fn open_with(
+    /// Over a disk whose calls a test makes fail.
+    #[doc(hidden)]
+    pub async fn open_with(
         root: &Path,
         journal_id: u128,
         registry: Arc<Registry>,
@@ -144,8 +146,9 @@ impl Lake {
         .map_err(|source| LakeError::Io { path: root.to_owned(), source })?;
 
         let shared = Arc::new(Shared::new(root, journal_id, registry, settings, syncs));
+        let in_flight = shared.settings.tables_in_flight;
         stream::iter(shared.all_tables())
-            .for_each_concurrent(TABLES_IN_FLIGHT, |(table, name)| {
+            .for_each_concurrent(in_flight, |(table, name)| {
                 let shared = shared.clone();
                 async move {
                     if let Err(error) = shared.open_table(table, name.clone()).await {

@@ -28,4 +28,6 @@ pub use error::LakeError;
 pub use lake::{Lake, LakeSettings, TableFault};
 pub use scrub::check_table;
 pub use sink::LakeSink;
+#[doc(hidden)]
+pub use store::Syncs;
 pub use table::{Bounds, FileStats, LakeFile, Table, TableSnapshot};

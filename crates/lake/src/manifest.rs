@@ -193,6 +193,7 @@ pub(crate) fn append(
 ) -> io::Result<Appended> {
     let path = path(directory);
     let frame = encode(Kind::Commit, version, commit)?;
+    syncs.write(&path)?;
     let opened = match end {
         Some(_) => OpenOptions::new().write(true).open(&path),
         None => {
@@ -237,6 +238,7 @@ pub(crate) fn replace(directory: &Path, version: u64, snapshot: &[u8], syncs: &d
 /// Cuts off what stands behind the last whole frame.
 pub(crate) fn cut(directory: &Path, end: u64, syncs: &dyn Syncs) -> io::Result<()> {
     let path = path(directory);
+    syncs.write(&path)?;
     let file = OpenOptions::new().write(true).open(&path)?;
     file.set_len(end)?;
     syncs.file(&file, &path)

@@ -155,7 +155,7 @@ impl Log<'_> {
     }
 
     fn remove(&self, path: &Path) -> Result<(), LakeError> {
-        match fs::remove_file(path) {
+        match self.syncs.write(path).and_then(|()| fs::remove_file(path)) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(LakeError::Io { path: path.to_owned(), source })
             }

@@ -19,16 +19,15 @@ use std::{
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, stream};
 use hw_event::{SchemaNumber, Seq, StreamName, Tally, Timestamp};
-use hw_pipeline::{Delivery, Positions, Sink, SinkError};
+use hw_pipeline::{Delivery, Positions, Sink, SinkError, spawn_blocking};
 use hw_schema::{Stream, rows};
-use tokio::task::spawn_blocking;
 
 use crate::{
     LakeError, Table,
     buffer::Buffer,
     delta::{Addition, DeltaHome},
     hot_file::{self, HotFile},
-    lake::{Shared, TABLES_IN_FLIGHT},
+    lake::Shared,
     store::create_directories,
 };
 
@@ -182,7 +181,8 @@ impl LakeSink {
         let lake = &*self.lake;
         let buffers = self.buffers.values_mut().filter(|buffer| buffer.has_rows());
         let work: Vec<_> = buffers.map(|buffer| write_table(lake, buffer).boxed()).collect();
-        let outcomes: Vec<_> = stream::iter(work).buffer_unordered(TABLES_IN_FLIGHT).collect().await;
+        let outcomes: Vec<_> =
+            stream::iter(work).buffer_unordered(lake.settings.tables_in_flight).collect().await;
         outcomes.into_iter().filter_map(|(table, outcome)| Some((table, outcome.err()?))).collect()
     }
 
@@ -191,7 +191,7 @@ impl LakeSink {
         let lake = &*self.lake;
         let buffers = self.buffers.values_mut().filter(|buffer| !buffer.written.is_empty());
         let work: Vec<_> = buffers.map(|buffer| commit_table(lake, buffer).boxed()).collect();
-        stream::iter(work).buffer_unordered(TABLES_IN_FLIGHT).collect().await
+        stream::iter(work).buffer_unordered(lake.settings.tables_in_flight).collect().await
     }
 
     /// Step 4. A checkpoint only makes the next open faster: failing to write one is no fault of the table.

@@ -19,18 +19,24 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{FutureExt, stream::BoxStream};
+use hw_event::sabotage::{Bug, armed};
+use hw_pipeline::spawn_blocking;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
     local::LocalFileSystem, path::Path,
 };
-use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 const STORE: &str = "SyncingStore";
 
-/// The two calls that make things durable, as a value, so that a test can watch their order.
-pub(crate) trait Syncs: fmt::Debug + Send + Sync {
+/// The calls that make things durable, as a value, so that a test can watch their order and a simulation can let
+/// them fail.
+pub trait Syncs: fmt::Debug + Send + Sync {
+    /// Asked before a file is made, written or given its name: an error is the disk's.
+    fn write(&self, _path: &FsPath) -> io::Result<()> {
+        Ok(())
+    }
     /// The content of `file` survives a power cut. `path` is its name at this moment.
     fn file(&self, file: &File, path: &FsPath) -> io::Result<()>;
     /// The names in the directory survive a power cut.
@@ -100,6 +106,7 @@ fn staged_name(target: &FsPath) -> PathBuf {
 
 fn create_staged(syncs: &dyn Syncs, target: &FsPath) -> io::Result<(File, PathBuf)> {
     create_directories(syncs, parent_of(target)?)?;
+    syncs.write(target)?;
     let staged = staged_name(target);
     let file = OpenOptions::new().write(true).create_new(true).open(&staged)?;
     Ok((file, staged))
@@ -112,12 +119,16 @@ fn parent_of(path: &FsPath) -> io::Result<&FsPath> {
 /// Gives a synced staged file its name. With `PutMode::Create` an existing name is an error: a link fails
 /// where a rename would replace.
 fn publish(syncs: &dyn Syncs, staged: &FsPath, target: &FsPath, mode: &PutMode) -> io::Result<()> {
+    syncs.write(target)?;
     if matches!(mode, PutMode::Create) {
         fs::hard_link(staged, target)?;
         // The second name is only litter; opening the table removes it if this fails.
         let _ = fs::remove_file(staged);
     } else {
         fs::rename(staged, target)?;
+    }
+    if armed(Bug::NoDirectorySync) {
+        return Ok(());
     }
     syncs.directory(parent_of(target)?)
 }
@@ -130,10 +141,12 @@ pub(crate) fn put_file<'a>(
     mode: &PutMode,
 ) -> io::Result<()> {
     let (mut file, staged) = create_staged(syncs, target)?;
-    let written = parts
-        .try_for_each(|part| file.write_all(part))
-        .and_then(|()| syncs.file(&file, &staged))
-        .and_then(|()| publish(syncs, &staged, target, mode));
+    let written = parts.try_for_each(|part| file.write_all(part));
+    let written = if armed(Bug::RenameBeforeSync) {
+        written.and_then(|()| publish(syncs, &staged, target, mode)).and_then(|()| syncs.file(&file, target))
+    } else {
+        written.and_then(|()| syncs.file(&file, &staged)).and_then(|()| publish(syncs, &staged, target, mode))
+    };
     if written.is_err() {
         let _ = fs::remove_file(&staged);
     }

@@ -10,16 +10,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hw_event::Seq;
+use hw_event::{
+    Seq,
+    sabotage::{Bug, armed},
+};
 use hw_journal::{Log, ReadError};
 use hw_schema::Registry;
 use tokio::{
     sync::watch,
-    task::{JoinError, spawn_blocking},
+    task::JoinError,
     time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
+    blocking::spawn_blocking,
     decode::{Step, read_step},
     handle::FollowerHandle,
     sink::{Sink, SinkError},
@@ -226,6 +230,9 @@ impl Follower {
     }
 
     async fn commit(&mut self) -> Result<(), Failure> {
+        if armed(Bug::RecycleBeforeLakeSync) {
+            self.log.release(self.position);
+        }
         let committed = self.sink.commit().await.map_err(Failure::Sink)?.min(self.position);
         if committed > self.released {
             self.log.release(committed);

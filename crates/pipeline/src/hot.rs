@@ -6,7 +6,10 @@
 use std::sync::Arc;
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use hw_event::{Seq, StreamId, StreamName, Tally};
+use hw_event::{
+    Seq, StreamId, StreamName, Tally,
+    sabotage::{Bug, armed},
+};
 use hw_journal::{BlockHeader, BlockKind, BlockRef, Log, ReadError, RecordKind};
 use hw_schema::{
     Registry,
@@ -66,6 +69,7 @@ impl HotTail {
         after: Seq,
         through: Seq,
     ) -> Result<HotTail, ReadError> {
+        let after = if armed(Bug::HotCutOffByOne) { after.next() } else { after };
         let content = match what {
             Hot::Rows(stream) => Content::Rows(log.blocks(stream, BlockKind::Rows, after, through)?),
             Hot::Rejects => {

@@ -3,6 +3,7 @@
 //! forget an append only after its sink has made it durable.
 //! Does not know any concrete sink, and never writes to the log.
 
+mod blocking;
 mod decode;
 pub mod detached;
 mod follow;
@@ -10,6 +11,7 @@ mod handle;
 pub mod hot;
 mod sink;
 
+pub use blocking::spawn_blocking;
 pub use decode::{DecodeError, decode_rejects, decode_rows};
 pub use follow::{FollowError, FollowerSettings, follow};
 pub use handle::{FollowerHandle, FollowerStatus, Stopped};

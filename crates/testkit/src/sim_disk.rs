@@ -103,6 +103,11 @@ impl SimDisk {
         platter.restart();
     }
 
+    /// Cuts the power now: every call fails until `restart`.
+    pub fn cut_power(&self) {
+        self.platter().lose_power();
+    }
+
     /// Switches the power on again after a `PowerCut`.
     pub fn restart(&self) {
         self.platter().restart();

@@ -1,5 +1,6 @@
 //! Order, offsets and repeats.
 
+use hw_event::{Clock, Timestamp};
 use hw_gate::{Identity, OffsetRange, ProducerSequence, Refusal};
 
 use crate::fixture::{World, request, with_key};
@@ -80,6 +81,33 @@ async fn a_key_counts_once_also_at_once_and_after_a_restart() {
     // A day later the key is new again.
     world.clock.advance(std::time::Duration::from_secs(86_400));
     assert_eq!(house.gate.submit(with_key("reading", "k", &events[..1])).await.unwrap().accepted, 1);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_forgets_neither_keys_nor_producers() {
+    let world = World::new();
+    let mut house = world.open();
+    let event = [r#"{"id":1,"who":"a"}"#];
+    let numbered = |first: i64| {
+        let identity = Identity::Producer(ProducerSequence { id: "p".to_owned(), epoch: 0, first });
+        hw_gate::Submission { identity, ..request("reading", &event) }
+    };
+    let first = house.gate.submit(with_key("reading", "k", &event)).await.unwrap();
+    house.gate.submit(numbered(0)).await.unwrap();
+    let start = world.clock.now();
+    for at in [start.0 + 365 * Timestamp::MICROS_PER_DAY, 0, 2_147_483_648_000_000, start.0] {
+        world.clock.set(Timestamp(at));
+        for _ in 0..2 {
+            // Old enough for a look at what is to be forgotten, and not for a key.
+            world.clock.advance(std::time::Duration::from_secs(61));
+            let again = house.gate.submit(with_key("reading", "k", &event)).await.unwrap();
+            assert_eq!((again.accepted, again.duplicates, &again.offsets), (0, 1, &first.offsets), "at {at}");
+            assert_eq!(house.gate.submit(numbered(0)).await.unwrap().duplicates, 1, "at {at}");
+            house.close().await;
+            house = world.open();
+        }
+    }
     house.close().await;
 }
 

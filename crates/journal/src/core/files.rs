@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use hw_event::sabotage::{Bug, armed};
+
 use crate::{
     Disk, DiskFile, keys,
     segment::{self, SegmentFile},
@@ -115,11 +117,13 @@ impl Files {
         beginning: &[u8],
     ) -> io::Result<Arc<dyn DiskFile>> {
         let (from, file) = self.take_file(bytes)?;
-        let made = file
-            .write_at(beginning, 0)
-            .and_then(|()| file.sync())
-            .and_then(|()| self.disk.rename(&from, name))
-            .and_then(|()| self.disk.sync_dir());
+        let named = || self.disk.rename(&from, name).and_then(|()| self.disk.sync_dir());
+        let written = file.write_at(beginning, 0);
+        let made = if armed(Bug::RenameBeforeSync) {
+            written.and_then(|()| named()).and_then(|()| file.sync())
+        } else {
+            written.and_then(|()| file.sync()).and_then(|()| named())
+        };
         match made {
             Ok(()) => Ok(file),
             Err(error) => {

@@ -68,8 +68,10 @@ impl Core {
         beginning.extend_from_within(..);
         let claims = self.claims();
         let head = self.head(FrameKind::Snapshot, self.last, claims);
+        let empty = State::default();
+        let written = if armed(Bug::RecycleWithoutSnapshot) { &empty } else { &snapshot };
         for end in [start - snapshot_bytes, start] {
-            frame::encode(&mut beginning, &head, frame::seed(incarnation), |out| snapshot.encode(out));
+            frame::encode(&mut beginning, &head, frame::seed(incarnation), |out| written.encode(out));
             beginning.resize(end as usize, 0);
         }
         let name = segment_name(number);
@@ -97,9 +99,8 @@ impl Core {
     /// no longer does.
     fn file_keys(&mut self) -> io::Result<(Vec<KeyFile>, Vec<String>)> {
         let released = self.shelf.keys_released().max(self.state.keys_released);
-        let oldest = self.clock.now().0.saturating_sub(keys::AGE_MAX);
         let (mut live, dead): (Vec<KeyFile>, Vec<KeyFile>) =
-            self.state.key_files.iter().partition(|file| file.last > released && file.newest.0 >= oldest);
+            self.state.key_files.iter().partition(|file| file.last > released);
         let mut superseded: Vec<String> =
             dead.iter().map(|file| keys::file_name(file.first, file.last)).collect();
         self.keys.retain(|(seq, _)| *seq > released);

@@ -6,9 +6,9 @@ use std::{fs, sync::Arc};
 
 use deltalake::{DeltaTable, checkpoints::create_checkpoint, kernel::Action};
 use hw_event::Seq;
+use hw_pipeline::spawn_blocking;
 use hw_schema::Registry;
 use serde::Deserialize;
-use tokio::task::spawn_blocking;
 
 use super::{Committed, DeltaHome, add_line};
 use crate::{

@@ -234,3 +234,19 @@ async fn a_power_cut_at_any_sync_neither_loses_nor_doubles() {
     println!("{cut} places for a power cut");
     assert!(cut > 30, "{cut}");
 }
+
+/// A commit's name may be in memory alone when the process dies; a start counts it, so a start syncs it.
+#[tokio::test]
+async fn what_a_start_finds_in_the_log_is_made_durable_before_it_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, lake) = open(directory.path()).await;
+    let mut sink = lake.sink();
+    sink.apply(delivery(1)).await.unwrap();
+    sink.commit().await.unwrap();
+    let recorder = Arc::new(Recorder::default());
+    *recorder.root.lock().unwrap() = directory.path().to_owned();
+    let (registry, settings) = (Arc::new(Registry::new()), LakeSettings::default());
+    Lake::open_with(directory.path(), 1, registry, settings, recorder.clone()).await.unwrap();
+    let calls = recorder.calls.lock().unwrap().clone();
+    assert!(calls.contains(&("directory ledger/_delta_log".to_owned(), true)), "{calls:?}");
+}
