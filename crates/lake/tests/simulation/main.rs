@@ -218,7 +218,7 @@ fn known_to_find(bug: Bug) -> u64 {
     match bug {
         Bug::CrcUnchecked | Bug::DamageCutAsTail => 4,
         Bug::StaleSecondCommitter => 3,
-        Bug::NoDirectorySync => 74,
+        Bug::NoDirectorySync => 269,
         Bug::RecycleBeforeLakeSync => 5,
         Bug::RenameBeforeSync => 35,
         _ => 1,

@@ -7,15 +7,21 @@ use std::{
     time::Duration,
 };
 
-use hw_event::{Clock, Timestamp};
+use bytes::Bytes;
+use hw_event::{Clock, Seq, StreamId, Timestamp};
 use hw_gate::{Catalog, Gate, GateParts, GateSettings, Running};
-use hw_journal::{Journal, JournalDriver, Log, Recovered, Settings};
+use hw_journal::{
+    BlockKind, BlockRef, Journal, JournalDriver, Log, ReadError, Recovered, Settings, StoredAppend,
+};
 use hw_lake::{Lake, LakeSettings};
 use hw_pipeline::{FollowerHandle, FollowerSettings, follow};
 use hw_schema::{Registry, Schema};
 use hw_testkit::{ManualClock, Random, SeededEntropy, SimDisk};
 use hw_vault::{HashKey, MemoryKeyStore, SealKeys};
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::watch,
+};
 
 use crate::lake_disk::LakeDisk;
 
@@ -144,7 +150,7 @@ impl World {
             Lake::open_with(&self.root, recovered.journal_id, registry.clone(), lake_settings.clone(), syncs)
         };
         let lake = runtime.block_on(open()).map_err(|error| error.to_string())?;
-        let follow_with = |lake: &Lake| {
+        let follow_with = |lake: &Lake, log: Arc<dyn Log>| {
             let handle = FollowerHandle::new();
             let never = Duration::from_secs(1 << 28);
             let settings = FollowerSettings {
@@ -153,13 +159,16 @@ impl World {
                 batch_bytes: self.batch_bytes,
                 ..FollowerSettings::default()
             };
-            let following = follow(log.clone(), registry.clone(), lake.sink(), settings, handle.clone());
+            let following = follow(log, registry.clone(), lake.sink(), settings, handle.clone());
             runtime.block_on(async { drop(tokio::spawn(following)) });
             handle
         };
-        let follower = follow_with(&lake);
+        let follower = follow_with(&lake, log.clone());
         let twin = match with_twin {
-            true => Some(follow_with(&runtime.block_on(open()).map_err(|error| error.to_string())?)),
+            true => {
+                let lake = runtime.block_on(open()).map_err(|error| error.to_string())?;
+                Some(follow_with(&lake, Arc::new(ReadOnly(log.clone()))))
+            }
             false => None,
         };
         let seal_keys =
@@ -249,4 +258,38 @@ impl Boot {
         });
         drop(still);
     }
+}
+
+/// The log as a second committer has it: that it has committed must not let this process's journal forget what this
+/// process's own tables do not hold yet.
+struct ReadOnly(Arc<dyn Log>);
+
+impl Log for ReadOnly {
+    fn durable(&self) -> watch::Receiver<Seq> {
+        self.0.durable()
+    }
+
+    fn first_kept(&self) -> Seq {
+        self.0.first_kept()
+    }
+
+    fn read(&self, after: Seq, bytes_max: usize) -> Result<Vec<StoredAppend>, ReadError> {
+        self.0.read(after, bytes_max)
+    }
+
+    fn blocks(
+        &self,
+        stream: StreamId,
+        kind: BlockKind,
+        after: Seq,
+        through: Seq,
+    ) -> Result<Vec<BlockRef>, ReadError> {
+        self.0.blocks(stream, kind, after, through)
+    }
+
+    fn read_block(&self, block: &BlockRef) -> Result<Bytes, ReadError> {
+        self.0.read_block(block)
+    }
+
+    fn release(&self, _seq: Seq) {}
 }
