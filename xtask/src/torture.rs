@@ -149,8 +149,14 @@ pub fn run(driver: &str, arguments: &[&str]) -> Result<()> {
 }
 
 /// What `cargo xtask test` runs: driver, N, size.
-const SHORT_ROUND: &[(&str, u64, Option<u64>)] =
-    &[("kill", 40, None), ("powercut", 20, None), ("full", 3, None), ("io", 16, None), ("clock", 8, None)];
+const SHORT_ROUND: &[(&str, u64, Option<u64>)] = &[
+    ("kill", 40, None),
+    ("powercut", 20, None),
+    ("full", 3, None),
+    ("io", 16, None),
+    ("clock", 8, None),
+    ("rot", 40, None),
+];
 
 /// A few of each, with the binary of the tests. Every driver runs, whatever the others found.
 pub fn short_round() -> Result<()> {
