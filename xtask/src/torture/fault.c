@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <stddef.h>
@@ -152,9 +153,11 @@ static void find_path(const struct seccomp_notif *notice, const struct call *cal
     snprintf(path + length, size - (size_t)length, "/%s", rest);
 }
 
-/* What a file is, for as long as it is: a number that is given again comes with another birth. */
+/* What a file is, for as long as it is: a number that is given again comes with another birth, and within one tick of the
+ * clock with another generation, where the file system has them. */
 struct identity {
     uint64_t inode, born;
+    int generation;
 };
 
 static int identify(const struct seccomp_notif *notice, struct identity *identity) {
@@ -164,6 +167,12 @@ static int identify(const struct seccomp_notif *notice, struct identity *identit
     if (statx(AT_FDCWD, name, 0, STATX_INO | STATX_BTIME | STATX_TYPE, &status) || !S_ISREG(status.stx_mode)) return 0;
     identity->inode = status.stx_ino;
     identity->born = (uint64_t)status.stx_btime.tv_sec * 1000000000u + status.stx_btime.tv_nsec;
+    identity->generation = 0;
+    int file = open(name, O_RDONLY | O_CLOEXEC);
+    if (file >= 0) {
+        if (ioctl(file, FS_IOC_GETVERSION, &identity->generation)) identity->generation = 0;
+        close(file);
+    }
     return 1;
 }
 
@@ -202,7 +211,8 @@ static void supervise(int listener, char **arguments) {
             struct identity identity;
             int known = call->kind == SYNC && identify(notice, &identity);
             for (int i = 0; known && i < failures; i++)
-                if (failed[i].inode == identity.inode && failed[i].born == identity.born)
+                if (failed[i].inode == identity.inode && failed[i].born == identity.born &&
+                    failed[i].generation == identity.generation)
                     fprintf(log, "again %s %s\n", names[call->kind], path);
             if (!strcmp(kind_name, names[call->kind]) && n >= from && n <= to) {
                 answer->flags = 0;
