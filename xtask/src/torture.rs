@@ -21,6 +21,7 @@ mod reader;
 mod report;
 mod rot;
 mod server;
+mod sql;
 
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,7 @@ pub const USAGE: &str = "\x20 torture DRIVER [--n N] [--seed S] [--size X] [--bi
                     many      10,000 connections against 100, N seconds each (15); --size events a second (20,000)
                     reader    readers that stop reading while events flow, N pairs of runs (3); --size MiB in all (256)
                     rate      64 producers at ack=disk and at ack=os, N pairs of runs (3); --size events a request (1)
+                    sql       hostile statements beside steady ingest, four at a time (400); always the binary of the tests
                   --seed repeats a run, --binary takes another build than the one made now, --directory is where
                   data and disks are made (the target directory)
 ";
@@ -55,6 +57,7 @@ const DRIVERS: &[(&str, Driver)] = &[
     ("clock", clock::run),
     ("reader", reader::run),
     ("rate", rate::run),
+    ("sql", sql::run),
 ];
 
 pub struct Options {

@@ -14,7 +14,7 @@ use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 pub const ENVIRONMENT: [(&str, &str); 1] = [("MIMALLOC_ARENA_EAGER_COMMIT", "0")];
 
 /// Ingest goes first.
-const NICE: i32 = 10;
+const NICE: i32 = 5;
 /// If the machine has no memory left, a statement dies before the server does.
 const OOM_SCORE: &str = "800";
 /// Beside `sql.memory` and stacks: code's data, footers of files, batches between operators. A last resort; the server
