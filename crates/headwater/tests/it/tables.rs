@@ -47,7 +47,7 @@ async fn no_row_is_seen_twice_or_missed_while_the_lake_commits() {
         }
     });
     let mut versions = std::collections::BTreeSet::new();
-    for _ in 0..60 {
+    for _ in 0..20 {
         let before = acknowledged.load(Ordering::SeqCst);
         let rows = server.sql("SELECT count(*), count(DISTINCT id), max(id) + 1 FROM reading").await;
         let count = rows[0][0].as_i64().unwrap();
