@@ -22,6 +22,7 @@ mod report;
 mod rot;
 mod server;
 mod sql;
+mod start;
 
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,7 @@ pub const USAGE: &str = "\x20 torture DRIVER [--n N] [--seed S] [--size X] [--bi
                     many      10,000 connections against 100, N seconds each (15); --size events a second (20,000)
                     reader    readers that stop reading while events flow, N pairs of runs (3); --size MiB in all (256)
                     rate      64 producers at ack=disk and at ack=os, N pairs of runs (3); --size events a request (1)
+                    start     N starts after a kill with a large journal (3); --size MiB (1,024)
                     sql       hostile statements beside steady ingest, four at a time (400); always the binary of the tests
                   --seed repeats a run, --binary takes another build than the one made now, --directory is where
                   data and disks are made (the target directory)
@@ -57,6 +59,7 @@ const DRIVERS: &[(&str, Driver)] = &[
     ("clock", clock::run),
     ("reader", reader::run),
     ("rate", rate::run),
+    ("start", start::run),
     ("sql", sql::run),
 ];
 

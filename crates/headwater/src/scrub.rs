@@ -21,7 +21,7 @@ const MARGIN_PERCENT: u64 = 80;
 /// How long it rests at a time while it waits for the next round.
 const REST: Duration = Duration::from_millis(250);
 
-/// What the last round found, as text: file, range, reason.
+/// What the last round found.
 #[derive(Debug, Clone, Default)]
 pub struct Findings(Arc<Mutex<BTreeSet<Finding>>>);
 
@@ -42,6 +42,11 @@ impl Findings {
             tracing::error!(%file, start, end, %reason, "a file is damaged");
         }
         *known = found;
+    }
+
+    /// All of them, by file and place.
+    pub fn all(&self) -> Vec<Finding> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// How many files.

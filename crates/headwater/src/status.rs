@@ -8,7 +8,10 @@ use hw_pipeline::FollowerHandle;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::{reading::Tables, shares::Behind};
+use crate::{reading::Tables, scrub::Findings, shares::Behind};
+
+/// Findings of the scrubber that are told; the rest are counted.
+const SCRUBBED_MAX: usize = 100;
 
 /// What was decided at the start.
 pub struct Status {
@@ -19,6 +22,7 @@ pub struct Status {
     /// A permit for each connection that may still come.
     pub connections: Arc<Semaphore>,
     pub behind: Behind,
+    pub scrubbed: Findings,
     /// Soft limit of open files.
     pub descriptors: Option<u64>,
 }
@@ -46,6 +50,12 @@ impl Status {
                 let position = tables.lake.table(fault.table).map(|table| table.seq.0);
                 json!({ "table": name(tables, fault.table), "error": fault.error, "position": position })
             })
+            .collect();
+        let scrubbed = self.scrubbed.all();
+        let told: Vec<Value> = scrubbed
+            .iter()
+            .take(SCRUBBED_MAX)
+            .map(|it| json!({ "file": it.file, "start": it.start, "end": it.end, "reason": it.reason }))
             .collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -83,6 +93,7 @@ impl Status {
                 "ended": follower.ended(),
             },
             "lake": { "faults": faults },
+            "scrub": { "damage": told, "left_out": scrubbed.len().saturating_sub(SCRUBBED_MAX) },
             "streams_behind": self.behind.names().iter().map(|name| json!({ "stream": name })).collect::<Vec<_>>(),
         })
     }

@@ -183,6 +183,7 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
         }
     }
     let behind = Behind::default();
+    let findings = Findings::default();
     let connections = Arc::new(Semaphore::new(config.limits.connections.get()));
     let engine = sql_child::children(sql_settings(&config), sql_idle, &directory, Opener(seal_keys.clone()))?;
     let backend = Arc::new(Backend {
@@ -198,6 +199,7 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
             connections_max: config.limits.connections.get(),
             connections: connections.clone(),
             behind: behind.clone(),
+            scrubbed: findings.clone(),
             descriptors: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
         },
         catalog: directory.catalog(),
@@ -226,7 +228,6 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
     }
     doors.extend(readers.into_iter().map(|door| tokio::spawn(door.serve())));
     tokio::spawn(expire_payloads(seal_keys, clock, config.rejects.keep, stop.clone()));
-    let findings = Findings::default();
     let scrubber = Scrubber {
         lake: lake.clone(),
         journal: journal.clone(),

@@ -71,6 +71,32 @@ fn judge(status: &Value) -> Vec<Finding> {
             "headwater verify says what is missing; restore the data directory from a backup if it matters",
         ));
     }
+    // What the journal tells of itself is not told twice.
+    let known = |found: &Value| {
+        let of_journal = |damage: &Value| {
+            let file = damage["file"].as_str().unwrap_or_default();
+            found["file"].as_str().and_then(|name| name.strip_prefix("journal/")) == Some(file)
+                && damage["start"] == found["start"]
+        };
+        list("/journal/damage").any(of_journal)
+    };
+    for found in list("/scrub/damage").filter(|found| !known(found)) {
+        let of = |name: &str| found[name].as_u64().unwrap_or(0);
+        let file = found["file"].as_str().unwrap_or_default();
+        let reason = found["reason"].as_str().unwrap_or_default();
+        findings.push(Finding::fault(
+            "scrubber",
+            format!("{file}, bytes {}..{}: {reason}", of("start"), of("end")),
+            "what can be made good again is at the next start; see docs/operating/damage.md for the rest",
+        ));
+    }
+    if number("/scrub/left_out") > 0 {
+        findings.push(Finding::fault(
+            "scrubber",
+            format!("{} more places are damaged", number("/scrub/left_out")),
+            "headwater verify names them",
+        ));
+    }
     let newest = status.pointer("/journal/newest_received_at_us").and_then(Value::as_i64);
     findings.extend(newest.and_then(|newest| clock(Timestamp(newest), SystemClock.now())));
     let mut held = Vec::new();
@@ -166,6 +192,12 @@ mod tests {
         ill["follower"]["ended"] = json!(true);
         ill["streams_behind"] = json!([{"stream": "orders"}]);
         assert_eq!(faults(&ill), ["journal", "lake", "journal", "streams", "follower"]);
+        let found = |file: &str| json!({"file": file, "start": 64, "end": 128, "reason": "a test"});
+        let mut scrubbed = well.clone();
+        scrubbed["journal"]["damage"] =
+            json!([{"file": "a.seg", "start": 64, "end": 128, "reason": "a test"}]);
+        scrubbed["scrub"] = json!({"damage": [found("journal/a.seg"), found("lake/orders/b.parquet")]});
+        assert_eq!(faults(&scrubbed), ["journal", "scrubber"]);
         let held =
             judge(&ill).into_iter().find(|finding| finding.what.contains("wait for the lake")).unwrap();
         assert!(held.remedy.unwrap().contains("held by table orders"));
