@@ -38,7 +38,7 @@ impl DataDirectory {
             .mode(0o700)
             .create(path)
             .with_context(|| format!("cannot make the data directory {}", path.display()))?;
-        let path = fs::canonicalize(path)?;
+        let path = fs::canonicalize(path).with_context(|| format!("cannot open {}", path.display()))?;
         let lock_path = path.join(LOCK);
         let mut lock = fs::OpenOptions::new()
             .read(true)
@@ -50,11 +50,14 @@ impl DataDirectory {
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(InUse { owner: owner(&lock_path), path }.into());
         }
-        lock.set_len(0)?;
-        writeln!(lock, "{}", std::process::id())?;
+        lock.set_len(0)
+            .and_then(|()| writeln!(lock, "{}", std::process::id()))
+            .with_context(|| format!("cannot write {}", lock_path.display()))?;
         let directory = DataDirectory { path, _lock: lock };
         // Left by a process that was killed: nobody listens there now.
-        directory.remove_endpoints()?;
+        directory
+            .remove_endpoints()
+            .with_context(|| format!("cannot remove {}", directory.path.join(ENDPOINTS).display()))?;
         Ok(directory)
     }
 

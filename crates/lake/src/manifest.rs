@@ -22,7 +22,7 @@
 //! new file that replaces the old.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, ErrorKind},
     ops::Range,
     os::unix::fs::FileExt,
@@ -214,18 +214,15 @@ pub(crate) fn append(
     }
     let written = file.write_all_at(&frame, start).and_then(|()| syncs.file(&file, &path));
     if let Err(error) = written {
-        // If this fails too, the next attempt finds another end than it expects, and looks what is there.
-        let _ = undo(&file, &path, end.is_none(), start);
+        // What could not be synced is not synced again: the file goes, and the next attempt makes a new one from the log. If
+        // that fails too, it finds another end than it expects, and looks what is there.
+        let _ = fs::remove_file(&path).or_else(|_| file.set_len(start));
         return Err(error);
     }
     if end.is_none() {
         syncs.directory(&directory.join(DIRECTORY))?;
     }
     Ok(Appended::At(start + frame.len() as u64))
-}
-
-fn undo(file: &File, path: &Path, made: bool, start: u64) -> io::Result<()> {
-    if made { fs::remove_file(path) } else { file.set_len(start) }
 }
 
 /// A new manifest that begins, and ends, with this snapshot. Returns its end.
@@ -285,6 +282,30 @@ mod tests {
         append(&directory, Some(end), 9, b"gap", &OsSyncs).unwrap();
         let manifest = Manifest::read(&directory).unwrap().unwrap();
         assert_eq!((manifest.frames.len(), manifest.rest.unwrap().start), (2, end));
+    }
+
+    /// A disk on which nothing can be made durable.
+    #[derive(Debug)]
+    struct NoSync;
+
+    impl Syncs for NoSync {
+        fn file(&self, _: &fs::File, _: &Path) -> io::Result<()> {
+            Err(ErrorKind::StorageFull.into())
+        }
+
+        fn directory(&self, _: &Path) -> io::Result<()> {
+            Err(ErrorKind::StorageFull.into())
+        }
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_synced_is_not_written_to_again() {
+        let (_root, directory) = table();
+        let Appended::At(end) = append(&directory, None, 0, b"zero", &OsSyncs).unwrap() else { panic!() };
+        append(&directory, Some(end), 1, b"one", &NoSync).unwrap_err();
+        assert!(Manifest::read(&directory).unwrap().is_none());
+        assert_eq!(append(&directory, Some(end), 1, b"one", &OsSyncs).unwrap(), Appended::InDoubt);
+        assert!(!path(&directory).exists(), "it would begin in the middle");
     }
 
     #[test]

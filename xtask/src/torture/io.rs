@@ -23,6 +23,8 @@ use super::{
 
 const SOURCE: &str = include_str!("fault.c");
 const KINDS: &[&str] = &["open", "read", "write", "sync", "rename", "truncate", "unlink", "mkdir"];
+/// A refusal that begins like this names nothing.
+const BARE: &[&str] = &["error: Input/output error", "error: No space left on device"];
 /// As Linux numbers them.
 const ERRORS: &[(&str, u32)] = &[("EIO", 5), ("ENOSPC", 28)];
 /// A life goes on for so many answers, or so long, fault or not.
@@ -231,7 +233,12 @@ fn one_life(
     match launch.try_start()? {
         Started::Ended { status, said } => {
             let named = said.lines().rev().find(|line| line.to_lowercase().contains("error"));
-            if status.code().is_none_or(|code| code == 0) || named.is_none() || said.contains("panicked at") {
+            // The system's words alone say neither what nor where.
+            let nameless = |line: &str| BARE.iter().any(|bare| line.starts_with(bare));
+            if status.code().is_none_or(|code| code == 0)
+                || named.is_none_or(nameless)
+                || said.contains("panicked at")
+            {
                 report.fault(at, format!("the start ended with {status}, and said:\n{said}"));
             }
             outcomes.refused_start += 1;
