@@ -47,12 +47,25 @@ pub(crate) struct Blocks {
 /// Rows of one stream and schema, gathered over a group.
 #[derive(Default)]
 struct RowsPart {
-    batches: Vec<RecordBatch>,
-    /// `_id` and `_headers` of each batch; `None` where its request had none.
-    contexts: Vec<Option<RecordBatch>>,
+    requests: Vec<RequestRows>,
+}
+
+/// The rows of one request, in its order.
+struct RequestRows {
+    batch: RecordBatch,
+    /// `_id` and `_headers`; `None` where the request had none.
+    context: Option<RecordBatch>,
     partitions: Vec<i32>,
     offsets: Vec<i64>,
     times: Vec<i64>,
+}
+
+impl RequestRows {
+    /// The partition of all of them, if it is one.
+    fn partition(&self) -> Option<i32> {
+        let first = *self.partitions.first()?;
+        self.partitions.iter().all(|partition| *partition == first).then_some(first)
+    }
 }
 
 struct RejectRow {
@@ -116,25 +129,42 @@ impl RowsPart {
             None => Ok(batch.clone()),
             Some(rows) => take_record_batch(batch, rows),
         };
-        self.batches.push(kept(&applied.batch)?);
-        self.contexts.push(request.context.as_ref().map(kept).transpose()?);
-        for row in &placed.rows {
-            self.partitions.push(row.partition);
-            self.offsets.push(row.offset);
-            self.times.push(row.time.0);
-        }
+        self.requests.push(RequestRows {
+            batch: kept(&applied.batch)?,
+            context: request.context.as_ref().map(kept).transpose()?,
+            partitions: placed.rows.iter().map(|row| row.partition).collect(),
+            offsets: placed.rows.iter().map(|row| row.offset).collect(),
+            times: placed.rows.iter().map(|row| row.time.0).collect(),
+        });
         Ok(())
+    }
+
+    /// Requests that each went to one partition are put into the order of their partitions here, whole, so that no row has
+    /// to be moved on its own.
+    fn order_requests(&mut self) {
+        if self.requests.iter().all(|request| request.partition().is_some()) {
+            self.requests.sort_by_key(RequestRows::partition);
+        }
+    }
+
+    fn gather<T: Copy>(&self, of: impl Fn(&RequestRows) -> &Vec<T>) -> Vec<T> {
+        self.requests.iter().flat_map(|request| of(request).iter().copied()).collect()
+    }
+
+    fn rows(&self) -> Result<RecordBatch, BlocksError> {
+        let columns = self.requests[0].batch.schema();
+        Ok(concat_batches(&columns, self.requests.iter().map(|request| &request.batch))?)
     }
 
     /// `_id` and `_headers` of all rows, where any request of the group had them.
     fn context(&self) -> Result<Option<RecordBatch>, BlocksError> {
-        let Some(columns) = self.contexts.iter().flatten().next().map(RecordBatch::schema) else {
-            return Ok(None);
-        };
-        let batches = self.contexts.iter().zip(&self.batches).map(|(context, batch)| match context {
+        let mut contexts = self.requests.iter().filter_map(|request| request.context.as_ref());
+        let Some(columns) = contexts.next().map(RecordBatch::schema) else { return Ok(None) };
+        let batches = self.requests.iter().map(|request| match &request.context {
             Some(context) => Ok(context.clone()),
             None => {
-                let nulls = columns.fields().iter().map(|f| new_null_array(f.data_type(), batch.num_rows()));
+                let rows = request.batch.num_rows();
+                let nulls = columns.fields().iter().map(|f| new_null_array(f.data_type(), rows));
                 RecordBatch::try_new(columns.clone(), nulls.collect())
             }
         });
@@ -175,11 +205,13 @@ fn runs(places: impl IntoIterator<Item = (i32, i64)>) -> Vec<Run> {
     runs
 }
 
-fn rows_block(key: BlockKey, schema: &Schema, part: RowsPart) -> Result<Block, BlocksError> {
-    let columns = part.batches[0].schema();
-    let mut batch = concat_batches(&columns, &part.batches)?;
+fn rows_block(key: BlockKey, schema: &Schema, mut part: RowsPart) -> Result<Block, BlocksError> {
+    part.order_requests();
+    let mut batch = part.rows()?;
     let mut context = part.context()?;
-    let RowsPart { mut partitions, mut offsets, mut times, .. } = part;
+    let mut partitions = part.gather(|request| &request.partitions);
+    let mut offsets = part.gather(|request| &request.offsets);
+    let mut times = part.gather(|request| &request.times);
     if let Some(order) = partition_order(&partitions) {
         let pick = |values: &[i64]| order.iter().map(|&row| values[row as usize]).collect::<Vec<_>>();
         offsets = pick(&offsets);

@@ -14,6 +14,8 @@ pub(crate) struct Places {
     next_offsets: HashMap<(StreamId, i32), i64>,
     /// Whose turn it is among the partitions of a stream.
     turns: HashMap<StreamId, u32>,
+    /// While a request is placed: by partition, where its range stands, counted from 1. All 0 between two requests.
+    range_of: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -38,7 +40,7 @@ pub(crate) struct PlacedRow {
 
 impl Places {
     pub(crate) fn new(next_offsets: HashMap<(StreamId, i32), i64>) -> Places {
-        Places { next_offsets, turns: HashMap::new() }
+        Places { next_offsets, turns: HashMap::new(), range_of: Vec::new() }
     }
 
     /// Gives each event its partition and offset, in the order of the request. The first `skipped` events are
@@ -52,17 +54,21 @@ impl Places {
 
         let mut placed = Placed::default();
         let mut ranges: Vec<OffsetRange> = Vec::new();
-        let next_offsets = &mut self.next_offsets;
+        let Places { next_offsets, range_of, .. } = self;
+        // An event costs a step, however many partitions its request touches.
         let mut give = |partition: i32| -> i64 {
-            let next = next_offsets.entry((stream, partition)).or_insert(0);
-            let offset = *next;
-            *next += 1;
-            // Requests touch few partitions; the last one is the likeliest.
-            match ranges.iter_mut().rev().find(|range| range.partition == partition) {
-                Some(range) => range.count += 1,
-                None => ranges.push(OffsetRange { partition, base: offset, count: 1 }),
+            let slot = usize::try_from(partition).unwrap_or(0);
+            if slot >= range_of.len() {
+                range_of.resize(slot + 1, 0);
             }
-            offset
+            if range_of[slot] == 0 {
+                let base = next_offsets.get(&(stream, partition)).copied().unwrap_or(0);
+                ranges.push(OffsetRange { partition, base, count: 0 });
+                range_of[slot] = u32::try_from(ranges.len()).unwrap_or(u32::MAX);
+            }
+            let range = &mut ranges[range_of[slot] as usize - 1];
+            range.count += 1;
+            range.base + i64::from(range.count) - 1
         };
 
         let all_rows = request.rows.as_ref().map_or(&[][..], |applied| &applied.rows);
@@ -101,6 +107,10 @@ impl Places {
             } else if let Some((number, _)) = rejects.next() {
                 placed.rejects.push((number, turn_partition, give(turn_partition)));
             }
+        }
+        for range in &ranges {
+            next_offsets.insert((stream, range.partition), range.base + i64::from(range.count));
+            range_of[usize::try_from(range.partition).unwrap_or(0)] = 0;
         }
         ranges.sort_unstable_by_key(|range| range.partition);
         placed.ranges = ranges;

@@ -10,6 +10,7 @@ mod data_directory;
 mod doctor;
 mod exit;
 mod fault;
+mod memory;
 mod output;
 mod project;
 mod reading;

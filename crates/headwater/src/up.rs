@@ -36,6 +36,7 @@ use crate::{
     config::{self, CheckedConfig},
     data_directory::{DataDirectory, InUse},
     exit::Exit,
+    memory,
     project::Project,
     reading::{Opener, Tables},
     scrub::{Findings, Scrubber},
@@ -45,8 +46,6 @@ use crate::{
     telemetry,
 };
 
-/// What the verdicts on one request's events may take, beside its body.
-const VERDICTS_BYTES_MAX: usize = 128 << 20;
 /// Of the journal's budget, what is kept for the committer and for the journal's own frames: one part in eight.
 const RESERVE_PART: u64 = 8;
 const RESERVE_BYTES_MAX: u64 = 256 << 20;
@@ -70,6 +69,8 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
     };
     let metrics = telemetry::start(&config.log)?;
     raise_descriptor_limit();
+    memory::give_back_soon();
+    let shares = memory::Shares::of(config.memory.as_usize(), config.limits.body.as_usize());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
     let key_store = Arc::new(FileKeyStore::open(&directory.keys())?);
@@ -92,7 +93,11 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
     })
     .await??;
     let registry = catalog.registry().clone();
-    let lake_settings = LakeSettings { hash_key_id: Some(hash_key.id().into()), ..LakeSettings::default() };
+    let lake_settings = LakeSettings {
+        hash_key_id: Some(hash_key.id().into()),
+        stuck_bytes_max: shares.stuck_bytes,
+        ..LakeSettings::default()
+    };
     let lake_path = directory.lake();
     let open_lake = |id| Lake::open(&lake_path, id, registry.clone(), lake_settings.clone());
     let mut lake = None;
@@ -128,7 +133,8 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
         FollowerSettings {
             commit_every: config.lake.commit_every,
             commit_trickle: config.lake.commit_every * TRICKLE_FACTOR,
-            ..FollowerSettings::default()
+            commit_bytes: shares.commit_bytes,
+            batch_bytes: shares.read_bytes,
         },
         follower.clone(),
     ));
@@ -156,13 +162,7 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
             settings: GateSettings {
                 event_bytes: config.limits.event.as_usize(),
                 depth: config.limits.depth.get(),
-                // The largest request must fit: compressed, decompressed and judged.
-                inflight_bytes: config
-                    .limits
-                    .body
-                    .as_usize()
-                    .saturating_mul(2)
-                    .saturating_add(VERDICTS_BYTES_MAX),
+                inflight_bytes: shares.request_bytes,
             },
         },
         recovered,

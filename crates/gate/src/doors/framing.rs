@@ -156,7 +156,7 @@ impl Framer {
             self.begin(self.at + first);
             from = first;
         }
-        let newline = bytes[from..].iter().position(|&byte| byte == b'\n').map(|at| from + at);
+        let newline = memchr::memchr(b'\n', &bytes[from..]).map(|at| from + at);
         let text = &bytes[..newline.unwrap_or(bytes.len())];
         if let Some(last) = text.iter().rposition(|&byte| !is_space(byte)) {
             self.end = self.at + last + 1;

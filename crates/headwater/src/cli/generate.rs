@@ -18,6 +18,13 @@ pub struct Gen {
     /// Events a second, whether the server keeps up or not [default: as fast as they are accepted]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub rate: Option<u32>,
+    /// Requests that are open at once, each on a connection of its own [default: 4; with --rate, as many as are needed, up
+    /// to 256]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), conflicts_with_all = ["stdout", "output"])]
+    pub connections: Option<u32>,
+    /// Events of one request [default: 1000; with --rate, a twentieth of a second's, at most 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub batch: Option<u32>,
     /// How many of a hundred events shall be bad; 0.5 is one of two hundred
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
     pub bad: PerMillion,

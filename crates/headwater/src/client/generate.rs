@@ -1,8 +1,10 @@
 //! `headwater gen`: events of a schema, sent to its stream or written down, and the server's verdict on each compared
 //! with what was intended.
 //! Always: memory is bounded, whatever the count; with a rate, an event is sent when it is due, however slow the answers
-//! are (up to a bound on open requests); a verdict that was not compared is said.
+//! are (up to a bound on open requests), and its latency counts from then, so that a server that stalls cannot hide it; a
+//! verdict that was not compared is said.
 
+mod latency;
 mod plan;
 mod verdicts;
 
@@ -21,7 +23,8 @@ use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use self::{
-    plan::{Plan, Planned},
+    latency::Latency,
+    plan::{BATCH_EVENTS, Plan, Planned},
     verdicts::Verdicts,
 };
 use super::{
@@ -65,8 +68,7 @@ pub async fn run(arguments: cli::Gen) -> Result<Exit, ClientError> {
     let plan = Plan {
         count: arguments.count,
         bad_per_million: arguments.bad.0,
-        // A twentieth of a second's events, so that a second is filled evenly.
-        batch_events: arguments.rate.map_or(usize::MAX, |rate| (rate as usize / 20).max(1)),
+        batch_events: batch_events(arguments.batch, arguments.rate),
         apart: mode == Mode::Reject && !writes,
     };
     let (tx, planned) = mpsc::channel(BATCHES_AHEAD);
@@ -75,6 +77,12 @@ pub async fn run(arguments: cli::Gen) -> Result<Exit, ClientError> {
         None => write(&arguments, planned).await,
         Some(server) => send(&arguments, server, planned).await,
     }
+}
+
+/// At a rate, a twentieth of a second's events, so that a second is filled evenly.
+fn batch_events(asked: Option<u32>, rate: Option<u32>) -> usize {
+    let evenly = rate.map_or(BATCH_EVENTS, |rate| (rate as usize / 20).clamp(1, BATCH_EVENTS));
+    asked.map_or(evenly, |asked| asked as usize)
 }
 
 fn schema_of_file(path: &Path) -> Result<Arc<Schema>, ClientError> {
@@ -179,39 +187,55 @@ async fn send(
         retry_for: arguments.retry_for,
     };
     let progress = progress(arguments.count);
-    let open_max = if arguments.rate.is_some() { REQUESTS_AT_RATE_MAX } else { REQUESTS_MAX };
+    let open_max = arguments
+        .connections
+        .map_or(if arguments.rate.is_some() { REQUESTS_AT_RATE_MAX } else { REQUESTS_MAX }, |connections| {
+            connections as usize
+        });
     let began = Instant::now();
-    let mut open: JoinSet<(Planned, Result<Receipt, ClientError>)> = JoinSet::new();
+    let mut open: JoinSet<Done> = JoinSet::new();
     let mut verdicts = Verdicts::default();
+    let mut latency = Latency::new();
     let mut behind = Duration::ZERO;
     let mut failure = None;
     let mut number = 0u64;
     while failure.is_none() {
         let Some(next) = planned.recv().await else { break };
-        if let Some(rate) = arguments.rate {
-            let due = began + Duration::from_secs_f64(next.first as f64 / f64::from(rate));
-            tokio::time::sleep_until(due).await;
-            behind = behind.max(Instant::now().saturating_duration_since(due));
-        }
+        let due = match arguments.rate {
+            Some(rate) => {
+                let due = began + Duration::from_secs_f64(next.first as f64 / f64::from(rate));
+                tokio::time::sleep_until(due).await;
+                Some(due)
+            }
+            None => None,
+        };
         // What has come back is taken in without waiting, unless too much is open.
         while let Some(done) =
             if open.len() >= open_max { open.join_next().await } else { open.try_join_next() }
         {
-            failure = failure.or(take(done, &mut verdicts, &progress));
+            failure = failure.or(take(done, &mut verdicts, &mut latency, &progress));
         }
+        let now = Instant::now();
+        behind = behind.max(due.map_or(Duration::ZERO, |due| now.saturating_duration_since(due)));
         verdicts.planned(&next);
         number += 1;
-        open.spawn(sender.clone().deliver(next, number));
+        open.spawn(sender.clone().deliver(next, number, due.unwrap_or(now)));
     }
     while let Some(done) = open.join_next().await {
-        failure = failure.or(take(done, &mut verdicts, &progress));
+        failure = failure.or(take(done, &mut verdicts, &mut latency, &progress));
     }
     progress.finish_and_clear();
     let elapsed = began.elapsed();
     if arguments.json {
-        writeln!(io::stdout().lock(), "{}", verdicts.sent_json(arguments.seed, elapsed))?;
+        let mut said = verdicts.sent_json(arguments.seed, elapsed);
+        said["latency_ms"] = latency.json();
+        said["latency_from"] = if arguments.rate.is_some() { "due" } else { "sent" }.into();
+        said["behind_seconds"] = behind.as_secs_f64().into();
+        writeln!(io::stdout().lock(), "{said}")?;
     } else {
         verdicts.print(elapsed)?;
+        let from = if arguments.rate.is_some() { "when they were due" } else { "sending" };
+        writeln!(io::stdout().lock(), "requests were answered, from {from}: {latency}")?;
     }
     const BEHIND_TOLD: Duration = Duration::from_secs(1);
     if behind > BEHIND_TOLD {
@@ -223,19 +247,28 @@ async fn send(
     }
 }
 
+/// A request that was answered, or not, and how long it took, all its tries together.
+struct Done {
+    planned: Planned,
+    answer: Result<Receipt, ClientError>,
+    took: Duration,
+}
+
 /// Takes in one answer; returns why it is none.
 fn take(
-    done: Result<(Planned, Result<Receipt, ClientError>), tokio::task::JoinError>,
+    done: Result<Done, tokio::task::JoinError>,
     verdicts: &mut Verdicts,
+    latency: &mut Latency,
     progress: &ProgressBar,
 ) -> Option<ClientError> {
     match done {
-        Ok((planned, Ok(receipt))) => {
+        Ok(Done { planned, answer: Ok(receipt), took }) => {
             progress.inc(planned.intended.len() as u64);
             verdicts.compare(&planned, &receipt);
+            latency.record(took);
             None
         }
-        Ok((_, Err(error))) => Some(error),
+        Ok(Done { answer: Err(error), .. }) => Some(error),
         Err(error) => Some(ClientError::usage(format!("a request was not finished: {error}"), "")),
     }
 }
@@ -250,15 +283,16 @@ struct Sender {
 }
 
 impl Sender {
-    async fn deliver(self, mut planned: Planned, number: u64) -> (Planned, Result<Receipt, ClientError>) {
+    /// `from`: where its time begins.
+    async fn deliver(self, mut planned: Planned, number: u64, from: Instant) -> Done {
         let options = Options {
             stream: &self.stream,
             ack: self.ack.as_deref(),
             run_id: Some(format!("{}-{number}", self.run_id)),
             retry_for: self.retry_for,
         };
-        let receipt = Delivery::new(&self.server, options).deliver(&mut planned.batch).await;
-        (planned, receipt)
+        let answer = Delivery::new(&self.server, options).deliver(&mut planned.batch).await;
+        Done { planned, answer, took: from.elapsed() }
     }
 }
 

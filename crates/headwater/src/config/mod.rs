@@ -58,6 +58,7 @@ pub struct CheckedConfig {
     /// The data directory, absolute or relative to the working directory.
     pub data: PathBuf,
     pub ack: Ack,
+    pub memory: ByteSize,
     pub http: Http,
     /// By name.
     pub tcp: BTreeMap<String, Tcp>,
@@ -173,6 +174,7 @@ pub(crate) fn load(project: &Path, file: Option<&Source>, overrides: &Overrides)
         Some(CheckedConfig {
             data: data.clone()?,
             ack: general.ack,
+            memory: general.memory,
             http: http?,
             tcp,
             directories,

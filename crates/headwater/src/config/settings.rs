@@ -97,6 +97,10 @@ section! {
         /// When a producer is told that its events are safe: `disk` survives a power cut, `os` the death of
         /// the process, `memory` only a clean stop. A request can ask for another level.
         ack: Ack = "disk",
+        /// What the server may hold of events on their way from the doors to the lake: half of it for requests that are
+        /// being read and judged (beyond it producers get 429; never less than twice `limits.body`), an eighth for rows that
+        /// wait for their commit, the rest for reading, writing and what the allocator keeps. Queries have `sql.memory`.
+        memory: ByteSize = "256MiB",
     }
 }
 

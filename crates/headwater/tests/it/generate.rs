@@ -41,6 +41,26 @@ async fn the_server_says_of_each_event_what_was_intended() {
         run(&["gen", "strict", "--count", "60", "--rate", "200", "--seed", "2", "--url", &server.http]);
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("accepted 60, rejected 0: as intended"), "{out}");
+    assert!(out.contains("from when they were due: p50 "), "{out}");
+    let (code, out, err) = run(&[
+        "gen",
+        "strict",
+        "--count",
+        "90",
+        "--batch",
+        "1",
+        "--connections",
+        "3",
+        "--seed",
+        "3",
+        "--json",
+        "--url",
+        &server.http,
+    ]);
+    assert_eq!(code, 0, "{err}");
+    let said: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&said["accepted"], &said["latency_from"]), (&json!(90), &json!("sent")), "{out}");
+    assert!(said["latency_ms"]["p50"].as_f64() <= said["latency_ms"]["max"].as_f64(), "{out}");
     let (_, out, _) = run(&[
         "rejects",
         "list",

@@ -6,8 +6,10 @@ use hw_schema::{Generator, NotMade};
 
 use crate::client::batch::{BATCH_BYTES, Batch, Numbering};
 
-/// Events of one request.
-const EVENTS_MAX: usize = 1000;
+/// Events of one request, where nothing else is said.
+pub const BATCH_EVENTS: usize = 1000;
+/// Events that cannot be made are told after so many at the latest.
+const NOT_MADE_MAX: usize = 1000;
 /// A receipt lists so many errors.
 const ERRORS_LISTED: usize = 100;
 
@@ -50,10 +52,10 @@ impl Plan {
                 }
                 Err(not_made) => open.not_made.push(not_made),
             }
-            let full = open.intended.len() >= self.batch_events.min(EVENTS_MAX)
+            let full = open.intended.len() >= self.batch_events
                 || open.bad >= ERRORS_LISTED
                 || open.body.len() >= BATCH_BYTES
-                || open.not_made.len() >= EVENTS_MAX;
+                || open.not_made.len() >= NOT_MADE_MAX;
             if full && !give(open.take()) {
                 return;
             }
