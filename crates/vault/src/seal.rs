@@ -11,7 +11,7 @@ use std::{
 
 use aes_gcm_siv::{
     Aes256GcmSiv, KeyInit,
-    aead::{Aead, Payload},
+    aead::{Aead, AeadInOut, Payload},
 };
 use hw_event::{Entropy, StreamId, Timestamp};
 use zeroize::Zeroizing;
@@ -59,12 +59,15 @@ impl SealKeys {
         sealed.extend_from_slice(&day.to_le_bytes());
         let mut nonce = [0u8; NONCE_BYTES];
         self.entropy.fill(&mut nonce);
-        let ciphertext =
-            cipher.encrypt(&nonce.into(), Payload { msg: plain, aad: &sealed }).unwrap_or_else(|_| {
-                unreachable!("AES-GCM-SIV takes up to 64 GiB; an event is bounded far below")
-            });
         sealed.extend_from_slice(&nonce);
-        sealed.extend_from_slice(&ciphertext);
+        sealed.extend_from_slice(plain);
+        let (head, text) = sealed.split_at_mut(HEAD_BYTES);
+        let text = &mut text[NONCE_BYTES..];
+        let tag = cipher.encrypt_inout_detached(&nonce.into(), head, text.into());
+        let tag = tag.unwrap_or_else(|_| {
+            unreachable!("AES-GCM-SIV takes up to 64 GiB; an event is bounded far below")
+        });
+        sealed.extend_from_slice(&tag);
         Ok(sealed)
     }
 

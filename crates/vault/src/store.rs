@@ -2,6 +2,7 @@
 //! Always: `create` returns only after the key's file and its directory were synced.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     fs, io,
     io::Write,
@@ -11,7 +12,7 @@ use std::{
 };
 
 use hw_event::Entropy;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// 32 secret bytes, wiped when dropped.
 pub type Key = Zeroizing<[u8; 32]>;
@@ -42,10 +43,44 @@ pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     fn fill(&self, bytes: &mut [u8]) {
-        // Without random numbers no key and no nonce may be made: stopping is the only safe answer.
-        if let Err(error) = getrandom::fill(bytes) {
-            panic!("the operating system gives no random numbers: {error}");
+        // Nonces are drawn by the million; a key is worth a call of its own.
+        if bytes.len() > DRAWN_FROM_POOL_MAX {
+            return from_system(bytes);
         }
+        POOL.with_borrow_mut(|pool| pool.take(bytes));
+    }
+}
+
+fn from_system(bytes: &mut [u8]) {
+    // Without random numbers no key and no nonce may be made: stopping is the only safe answer.
+    if let Err(error) = getrandom::fill(bytes) {
+        panic!("the operating system gives no random numbers: {error}");
+    }
+}
+
+const POOL_BYTES: usize = 1024;
+const DRAWN_FROM_POOL_MAX: usize = 16;
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; POOL_BYTES], used: POOL_BYTES }) };
+}
+
+/// Random bytes of the system, drawn ahead. Always: no byte is given twice, or kept once it was given.
+struct Pool {
+    bytes: [u8; POOL_BYTES],
+    used: usize,
+}
+
+impl Pool {
+    fn take(&mut self, bytes: &mut [u8]) {
+        if self.used + bytes.len() > POOL_BYTES {
+            from_system(&mut self.bytes);
+            self.used = 0;
+        }
+        let drawn = &mut self.bytes[self.used..self.used + bytes.len()];
+        bytes.copy_from_slice(drawn);
+        drawn.zeroize();
+        self.used += bytes.len();
     }
 }
 
@@ -178,5 +213,26 @@ impl KeyStore for MemoryKeyStore {
 impl MemoryKeyStore {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Key>> {
         self.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_random_bytes_are_given_twice_or_kept() {
+        let mut seen = HashSet::new();
+        for bytes in (1..=DRAWN_FROM_POOL_MAX).cycle().take(4 * POOL_BYTES) {
+            let mut drawn = [0; DRAWN_FROM_POOL_MAX];
+            SystemEntropy.fill(&mut drawn[..bytes]);
+            assert!(bytes < 12 || seen.insert(drawn), "{drawn:?} came twice");
+        }
+        POOL.with_borrow(|pool| assert!(pool.bytes[..pool.used].iter().all(|byte| *byte == 0)));
+        let mut key = [0; 32];
+        SystemEntropy.fill(&mut key);
+        assert_ne!(key, [0; 32]);
     }
 }
