@@ -1,7 +1,9 @@
-//! The tasks of this repository: `cargo xtask demo`, `cargo xtask test`, `cargo xtask tidy`, `cargo xtask torture`.
+//! The tasks of this repository: `cargo xtask demo`, `cargo xtask test`, `cargo xtask tidy`, `cargo xtask kernels`,
+//! `cargo xtask torture`.
 //! Always: a task says what it does, and exits with 0 only if all of it went well.
 
 mod demo;
+mod kernels;
 mod stages;
 mod tidy;
 mod torture;
@@ -16,6 +18,8 @@ usage: cargo xtask TASK
                   with --once stops and exits with 0 only if all counts agree
   test            everything that must hold, in stages, with the minutes of each
   tidy            the rules of the house: headers, sizes, arrows between crates, versions
+  kernels [--renew]
+                  the instructions a row of the decoder and the encoder, against their budget
 ";
 
 fn main() -> ExitCode {
@@ -26,6 +30,12 @@ fn main() -> ExitCode {
         ["demo", "--once"] => demo::run(demo::Binary::Fresh, demo::End::Once),
         ["test"] => stages::run(),
         ["tidy"] => tidy::run(),
+        ["kernels"] => kernels::run().map(|skipped| {
+            if let Some(why) = skipped {
+                println!("skipped: {why}");
+            }
+        }),
+        ["kernels", "--renew"] => kernels::renew(),
         ["torture", driver, options @ ..] => torture::run(driver, options),
         _ => {
             eprint!("{USAGE}{}", torture::USAGE);

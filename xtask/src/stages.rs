@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    demo, tidy, torture,
+    demo, kernels, tidy, torture,
     workspace::{cargo, root, run as run_command, target_directory},
 };
 
@@ -33,6 +33,7 @@ const STAGES: &[Stage] = &[
     ("tidy", tidy_stage),
     ("build", build),
     ("tests", tests),
+    ("kernels", kernels_stage),
     ("python interop", python_interop),
     ("torture", torture_stage),
     ("demo --once", demo_once),
@@ -92,6 +93,17 @@ fn build() -> Result<Outcome> {
 fn tests() -> Result<Outcome> {
     run_command(cargo().args(["test", "--workspace", "--no-fail-fast"]))?;
     Ok(Outcome::Passed)
+}
+
+/// Instructions are counted, not time: a loaded machine counts the same.
+fn kernels_stage() -> Result<Outcome> {
+    if !has_program("valgrind") {
+        if !is_root() {
+            return Ok(Outcome::Skipped("no valgrind".to_owned()));
+        }
+        install("valgrind")?;
+    }
+    Ok(kernels::run()?.map_or(Outcome::Passed, Outcome::Skipped))
 }
 
 /// Other engines open the tables of a demo and must count and sum as we do; what the SDK of CloudEvents sends must

@@ -10,22 +10,26 @@
 //! Always: every record becomes exactly one row or one reject; a refused record leaves nothing in the columns; clear
 //! text of `hash` and `drop` fields reaches no column, path or message. Bad data is never an error or a panic.
 
+mod bits;
 mod cell;
 mod column;
 mod kv;
+mod minute;
 mod miss;
 pub(crate) mod names;
 mod pass;
+pub(crate) mod quick;
+mod texts;
 
 use std::sync::Arc;
 
 use arrow::{
-    array::{RecordBatch, RecordBatchOptions},
-    datatypes::SchemaRef,
+    array::{RecordBatch, RecordBatchOptions, new_null_array},
+    datatypes::{DataType, SchemaRef},
     error::ArrowError,
 };
 use hw_event::{Partition, RejectCode, Timestamp};
-use hw_vault::HashKey;
+use hw_vault::{Digests, HashKey};
 
 use self::{
     cell::{Captured, KeyPart},
@@ -122,7 +126,6 @@ pub struct Rejected {
 /// Turns records into columns and rejects. Reusable: what it holds between calls is only room.
 pub struct Decoder {
     schema: Arc<Schema>,
-    key: HashKey,
     limits: DecodeLimits,
     batch_schema: SchemaRef,
     columns: Vec<Column>,
@@ -137,8 +140,8 @@ impl Decoder {
             batch_schema.fields().iter().map(|field| Column::new(field.data_type())).collect();
         let Some(extra) = columns.pop() else { unreachable!("_extra is always there") };
         let key_parts = vec![KeyPart::default(); schema.key().len()];
-        let work = Work { captured: Captured { key_parts, ..Captured::default() }, ..Work::default() };
-        Decoder { schema, key, limits, batch_schema, columns, extra, work }
+        let work = Work::new(Digests::new(key), Captured { key_parts, ..Captured::default() });
+        Decoder { schema, limits, batch_schema, columns, extra, work }
     }
 
     pub fn schema(&self) -> &Arc<Schema> {
@@ -155,12 +158,13 @@ impl Decoder {
         let mut rows = Vec::with_capacity(records.len());
         let mut rejects = Vec::new();
         let mut extra_dropped = 0;
-        for column in self.columns.iter_mut().chain([&mut self.extra]) {
-            column.reserve(records.len());
+        let bytes = records.iter().map(|record| record.bytes.len()).sum();
+        for column in &mut self.columns {
+            column.reserve(records.len(), bytes);
         }
         for (index, record) in records.iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            match self.record(record) {
+            match self.record(record, rows.len()) {
                 Ok(()) => {
                     rows.push(RowInfo {
                         index,
@@ -183,8 +187,8 @@ impl Decoder {
         }
     }
 
-    /// Pushes one row, or says why not; then the columns are to be truncated.
-    fn record(&mut self, record: &Record<'_>) -> Result<(), Missed> {
+    /// Pushes the row after the first `rows`, or says why not; then the columns are to be truncated.
+    fn record(&mut self, record: &Record<'_>, rows: usize) -> Result<(), Missed> {
         self.work.clear();
         if let Some(code) = record.fault {
             return Err(Miss::new(code, 0, framing_message(code)));
@@ -198,7 +202,6 @@ impl Decoder {
             extra: self.schema.extra,
             // Twice: what nobody described is named by longer pointers than its sender wrote.
             extra_bytes_max: self.limits.event_bytes.saturating_mul(2),
-            hash: &self.key,
         };
         match record.format {
             Format::Json => {
@@ -213,13 +216,25 @@ impl Decoder {
             }
         }
         if self.work.extra.is_empty() {
-            self.extra.push_null();
             return Ok(());
         }
+        self.fill_extra(rows);
         self.work.extra.insert(0, b'{');
         self.work.extra.push(b'}');
         let pushed = self.extra.push_bytes(&self.work.extra);
         pushed.map_err(|error| Miss::new(RejectCode::TooLarge, 0, cell::full(error).1))
+    }
+
+    /// Most rows have nothing that the schema does not name: their nulls are pushed when they matter.
+    fn fill_extra(&mut self, rows: usize) {
+        while self.extra.len() < rows {
+            self.extra.push_null();
+        }
+    }
+
+    /// Lets no value take a short way: to hold the ways against each other.
+    pub(crate) fn take_the_long_way(&mut self) {
+        self.work.long_way = true;
     }
 
     /// The fault of an event whose first fault is `miss`: if the text is not even JSON, that comes first.
@@ -270,8 +285,13 @@ impl Decoder {
     }
 
     fn finish(&mut self, rows: usize) -> Result<RecordBatch, ArrowError> {
-        let columns = self.columns.iter_mut().chain([&mut self.extra]);
-        let arrays = columns.map(Column::finish).collect::<Result<Vec<_>, _>>()?;
+        let mut arrays = self.columns.iter_mut().map(Column::finish).collect::<Result<Vec<_>, _>>()?;
+        arrays.push(if self.extra.len() == 0 {
+            new_null_array(&DataType::Utf8, rows)
+        } else {
+            self.fill_extra(rows);
+            self.extra.finish()?
+        });
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(Arc::clone(&self.batch_schema), arrays, &options)
     }

@@ -5,16 +5,20 @@ mod canonical;
 mod exact;
 mod keys;
 mod members;
+mod quick;
 mod scan;
 mod text;
+mod wide;
 
 pub(crate) use canonical::write_canonical;
 pub(crate) use exact::{Exact, NotWhole};
 pub(crate) use keys::KeySet;
 pub use members::{Member, MemberValue, Members};
+pub(crate) use quick::{quick_integer, quick_number};
 pub use scan::JsonFault;
 pub(crate) use scan::{Number, Scanner, Text};
 pub(crate) use text::{unescape, write_compact, write_float, write_string};
+pub(crate) use wide::{CHUNK, plain};
 
 /// No document may nest deeper than this, whatever the configuration says: the reader recurses.
 pub(crate) const DEPTH_MAX: usize = 512;

@@ -125,6 +125,17 @@ impl TimeUnit {
         }
     }
 
+    /// The microseconds of so many whole units, rounded down.
+    #[inline]
+    pub(crate) fn micros(self, units: i64) -> Option<i64> {
+        match self {
+            TimeUnit::Second => units.checked_mul(1_000_000),
+            TimeUnit::Millisecond => units.checked_mul(1000),
+            TimeUnit::Microsecond => Some(units),
+            TimeUnit::Nanosecond => Some(units.div_euclid(1000)),
+        }
+    }
+
     /// One unit is ten to this power of microseconds.
     pub(crate) fn exponent(self) -> i32 {
         match self {

@@ -12,6 +12,7 @@ use crate::store::{KeyStore, KeyStoreError, load_key_file};
 
 /// A digest in lower-case hexadecimal.
 pub const DIGEST_CHARS: usize = 64;
+pub(crate) const DIGEST_BYTES: usize = DIGEST_CHARS / 2;
 
 const NAME: &str = "hash";
 
@@ -70,11 +71,13 @@ impl HashKey {
 
     /// The digest of `text`, in lower-case hexadecimal.
     pub fn digest(&self, text: &[u8]) -> [u8; DIGEST_CHARS] {
+        hex_digest(&self.digest_bytes(text))
+    }
+
+    pub(crate) fn digest_bytes(&self, text: &[u8]) -> [u8; DIGEST_BYTES] {
         let mut mac = self.keyed.clone();
         mac.update(text);
-        let mut out = [0u8; DIGEST_CHARS];
-        write_hex(&mac.finalize().into_bytes(), &mut out);
-        out
+        mac.finalize().into_bytes().into()
     }
 }
 
@@ -84,18 +87,22 @@ impl std::fmt::Debug for HashKey {
     }
 }
 
-fn write_hex(bytes: &[u8], out: &mut [u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+/// A digest as it is stored.
+#[inline]
+pub(crate) fn hex_digest(digest: &[u8; DIGEST_BYTES]) -> [u8; DIGEST_CHARS] {
+    let mut out = [0; DIGEST_CHARS];
+    // Arithmetic instead of a table, and lengths that are known: sixteen digits at a time then.
+    let digit = |value: u8| value + if value > 9 { b'a' - 10 } else { b'0' };
+    for at in 0..DIGEST_BYTES {
+        out[2 * at] = digit(digest[at] >> 4);
+        out[2 * at + 1] = digit(digest[at] & 15);
     }
+    out
 }
 
 fn hex(bytes: &[u8]) -> String {
-    let mut out = vec![0; bytes.len() * 2];
-    write_hex(bytes, &mut out);
-    out.into_iter().map(char::from).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 //! Does not know schemas, streams' names or where ciphertext is kept.
 
 mod hash;
+mod memo;
 mod seal;
 mod store;
 
 pub use hash::{DIGEST_CHARS, HashKey};
+pub use memo::Digests;
 pub use seal::{OpenError, SealKeys};
 pub use store::{FileKeyStore, Key, KeyStore, KeyStoreError, MemoryKeyStore, SystemEntropy};

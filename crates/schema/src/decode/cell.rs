@@ -3,9 +3,9 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hw_event::{RejectCode, Timestamp};
-use hw_vault::HashKey;
+use hw_vault::{Digests, HashKey};
 
-use super::column::{Column, Full};
+use super::{column::Column, texts::Full};
 use crate::{
     format::{self, NotTime},
     json::{Exact, NotWhole, Number, write_compact, write_float},
@@ -38,7 +38,7 @@ impl Captured {
         self.event_time = None;
     }
 
-    fn key_part(&mut self, field: &Field, quoted: bool, text: &[u8]) {
+    pub fn key_part(&mut self, field: &Field, quoted: bool, text: &[u8]) {
         if let Some(part) = field.key_slot.and_then(|slot| self.key_parts.get_mut(slot)) {
             let start = self.key_text.len();
             self.key_text.extend_from_slice(text);
@@ -49,7 +49,7 @@ impl Captured {
 
 /// Where values go.
 pub(super) struct Cells<'a> {
-    pub hash: &'a HashKey,
+    pub digests: &'a mut Digests,
     pub captured: &'a mut Captured,
 }
 
@@ -183,7 +183,7 @@ impl Cells<'_> {
         }
         let Some(column) = column else { return Ok(()) };
         if field.privacy == Some(Privacy::Hash) {
-            return column.push_bytes(&self.hash.digest(&clear())).map_err(full);
+            return column.push_bytes(&self.digests.digest(&clear())).map_err(full);
         }
         match stored {
             Stored::Boolean(value) => column.push_boolean(value),

@@ -1,43 +1,47 @@
 //! A column while it is being filled.
 //! Always: `truncate` takes back whatever a refused event has pushed, at any level; what `finish` gives is exactly as
-//! long as its rows and holds nothing else.
+//! long as its rows and holds nothing else, nor does the memory behind it.
 
 use std::{mem, sync::Arc};
 
 use arrow::{
     array::{
-        ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array,
-        Float64Array, Int64Array, ListArray, MapArray, NullBufferBuilder, StringArray, StructArray,
-        TimestampMicrosecondArray,
+        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array,
+        ListArray, MapArray, StringArray, StructArray, TimestampMicrosecondArray,
     },
     buffer::{NullBuffer, OffsetBuffer, ScalarBuffer},
     datatypes::DataType,
     error::ArrowError,
 };
 
-/// The offsets of a column are 32 bits wide; a batch is cut long before, by whoever calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Full;
+use super::{
+    bits::Bits,
+    texts::{Full, Texts},
+};
 
 pub(super) struct Column {
     values: Values,
-    nulls: NullBufferBuilder,
+    /// A bit for each null; values that are there push none.
+    nulls: Bits,
     data_type: DataType,
 }
 
 enum Values {
-    Boolean(BooleanBufferBuilder),
+    Boolean {
+        rows: usize,
+        trues: Bits,
+    },
     Int64(Vec<i64>),
     Float64(Vec<f64>),
     Timestamp(Vec<i64>),
     Date(Vec<i32>),
     Decimal(Vec<i128>),
     /// Text or binary.
-    Bytes {
-        offsets: Vec<i32>,
-        data: Vec<u8>,
+    Bytes(Texts),
+    Struct {
+        rows: usize,
+        children: Vec<Column>,
     },
-    Struct(Vec<Column>),
     List {
         offsets: Vec<i32>,
         element: Box<Column>,
@@ -59,16 +63,17 @@ macro_rules! foreign {
 impl Column {
     pub fn new(data_type: &DataType) -> Column {
         let values = match data_type {
-            DataType::Boolean => Values::Boolean(BooleanBufferBuilder::new(0)),
+            DataType::Boolean => Values::Boolean { rows: 0, trues: Bits::default() },
             DataType::Int64 => Values::Int64(Vec::new()),
             DataType::Float64 => Values::Float64(Vec::new()),
             DataType::Timestamp(_, _) => Values::Timestamp(Vec::new()),
             DataType::Date32 => Values::Date(Vec::new()),
             DataType::Decimal128(_, _) => Values::Decimal(Vec::new()),
-            DataType::Utf8 | DataType::Binary => Values::Bytes { offsets: vec![0], data: Vec::new() },
-            DataType::Struct(fields) => {
-                Values::Struct(fields.iter().map(|field| Column::new(field.data_type())).collect())
-            }
+            DataType::Utf8 | DataType::Binary => Values::Bytes(Texts::default()),
+            DataType::Struct(fields) => Values::Struct {
+                rows: 0,
+                children: fields.iter().map(|field| Column::new(field.data_type())).collect(),
+            },
             DataType::List(element) => {
                 Values::List { offsets: vec![0], element: Box::new(Column::new(element.data_type())) }
             }
@@ -82,95 +87,112 @@ impl Column {
             },
             _ => foreign!(),
         };
-        Column { values, nulls: NullBufferBuilder::new(0), data_type: data_type.clone() }
+        Column { values, nulls: Bits::default(), data_type: data_type.clone() }
     }
 
+    #[inline]
     pub fn len(&self) -> usize {
-        self.nulls.len()
+        match &self.values {
+            Values::Boolean { rows, .. } | Values::Struct { rows, .. } => *rows,
+            Values::Int64(values) | Values::Timestamp(values) => values.len(),
+            Values::Float64(values) => values.len(),
+            Values::Date(values) => values.len(),
+            Values::Decimal(values) => values.len(),
+            Values::Bytes(texts) => texts.len(),
+            Values::List { offsets, .. } | Values::Map { offsets, .. } => offsets.len() - 1,
+        }
     }
 
-    /// Makes room for `rows` more.
-    pub fn reserve(&mut self, rows: usize) {
+    /// Makes room for `rows` more, whose events have `bytes`.
+    pub fn reserve(&mut self, rows: usize, bytes: usize) {
         match &mut self.values {
-            Values::Boolean(values) => values.reserve(rows),
+            Values::Boolean { .. } => {}
             Values::Int64(values) | Values::Timestamp(values) => values.reserve(rows),
             Values::Float64(values) => values.reserve(rows),
             Values::Date(values) => values.reserve(rows),
             Values::Decimal(values) => values.reserve(rows),
-            Values::Bytes { offsets, .. } | Values::List { offsets, .. } | Values::Map { offsets, .. } => {
-                offsets.reserve(rows);
+            Values::Bytes(texts) => texts.reserve(rows, bytes),
+            Values::List { offsets, .. } | Values::Map { offsets, .. } => offsets.reserve(rows),
+            Values::Struct { children, .. } => {
+                children.iter_mut().for_each(|child| child.reserve(rows, bytes));
             }
-            Values::Struct(children) => children.iter_mut().for_each(|child| child.reserve(rows)),
         }
     }
 
     pub fn push_boolean(&mut self, value: bool) {
-        let Values::Boolean(values) = &mut self.values else { foreign!() };
-        values.append(value);
-        self.nulls.append_non_null();
+        let Values::Boolean { rows, trues } = &mut self.values else { foreign!() };
+        if value {
+            trues.set(*rows);
+        }
+        *rows += 1;
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn push_int64(&mut self, value: i64) {
         match &mut self.values {
             Values::Int64(values) | Values::Timestamp(values) => values.push(value),
             _ => foreign!(),
         }
-        self.nulls.append_non_null();
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn push_float64(&mut self, value: f64) {
         let Values::Float64(values) = &mut self.values else { foreign!() };
         values.push(value);
-        self.nulls.append_non_null();
     }
 
     pub fn push_date(&mut self, days: i32) {
         let Values::Date(values) = &mut self.values else { foreign!() };
         values.push(days);
-        self.nulls.append_non_null();
     }
 
     pub fn push_decimal(&mut self, value: i128) {
         let Values::Decimal(values) = &mut self.values else { foreign!() };
         values.push(value);
-        self.nulls.append_non_null();
     }
 
     #[inline]
     pub fn push_bytes(&mut self, bytes: &[u8]) -> Result<(), Full> {
-        let Values::Bytes { offsets, data } = &mut self.values else { foreign!() };
-        let end = i32::try_from(data.len() + bytes.len()).map_err(|_| Full)?;
-        data.extend_from_slice(bytes);
-        offsets.push(end);
-        self.nulls.append_non_null();
-        Ok(())
+        let Values::Bytes(texts) = &mut self.values else { foreign!() };
+        texts.push(bytes)
+    }
+
+    /// Pushes the string that `text` begins with, behind its opening quote, if all of it stands for itself; returns its
+    /// length.
+    #[inline(always)]
+    pub fn push_string(&mut self, text: &[u8]) -> Option<usize> {
+        let Values::Bytes(texts) = &mut self.values else { foreign!() };
+        texts.push_string(text)
     }
 
     pub fn push_null(&mut self) {
+        self.nulls.set(self.len());
         match &mut self.values {
-            Values::Boolean(values) => values.append(false),
+            Values::Boolean { rows, .. } => *rows += 1,
             Values::Int64(values) | Values::Timestamp(values) => values.push(0),
             Values::Float64(values) => values.push(0.0),
             Values::Date(values) => values.push(0),
             Values::Decimal(values) => values.push(0),
-            Values::Bytes { offsets, .. } | Values::List { offsets, .. } | Values::Map { offsets, .. } => {
+            Values::Bytes(texts) => texts.push_none(),
+            Values::List { offsets, .. } | Values::Map { offsets, .. } => {
                 offsets.push(offsets.last().copied().unwrap_or(0));
             }
-            Values::Struct(children) => children.iter_mut().for_each(Column::push_null),
+            Values::Struct { rows, children } => {
+                *rows += 1;
+                children.iter_mut().for_each(Column::push_null);
+            }
         }
-        self.nulls.append_null();
     }
 
     /// The columns of a struct; when each has its value, `end_struct`.
     pub fn children(&mut self) -> &mut [Column] {
-        let Values::Struct(children) = &mut self.values else { foreign!() };
+        let Values::Struct { children, .. } = &mut self.values else { foreign!() };
         children
     }
 
     pub fn end_struct(&mut self) {
-        self.nulls.append_non_null();
+        let Values::Struct { rows, .. } = &mut self.values else { foreign!() };
+        *rows += 1;
     }
 
     /// The column of a list's elements; when all are there, `end_list`.
@@ -186,7 +208,6 @@ impl Column {
             _ => foreign!(),
         };
         offsets.push(i32::try_from(end).map_err(|_| Full)?);
-        self.nulls.append_non_null();
         Ok(())
     }
 
@@ -203,13 +224,19 @@ impl Column {
             offsets.last().map_or(0, |&end| end as usize)
         };
         match &mut self.values {
-            Values::Boolean(values) => values.truncate(rows),
+            Values::Boolean { rows: pushed, trues } => {
+                *pushed = rows.min(*pushed);
+                trues.truncate(rows);
+            }
             Values::Int64(values) | Values::Timestamp(values) => values.truncate(rows),
             Values::Float64(values) => values.truncate(rows),
             Values::Date(values) => values.truncate(rows),
             Values::Decimal(values) => values.truncate(rows),
-            Values::Bytes { offsets, data } => data.truncate(end(offsets)),
-            Values::Struct(children) => children.iter_mut().for_each(|child| child.truncate(rows)),
+            Values::Bytes(texts) => texts.truncate(rows),
+            Values::Struct { rows: pushed, children } => {
+                *pushed = rows.min(*pushed);
+                children.iter_mut().for_each(|child| child.truncate(rows));
+            }
             Values::List { offsets, element } => element.truncate(end(offsets)),
             Values::Map { offsets, keys, values } => {
                 let end = end(offsets);
@@ -222,13 +249,14 @@ impl Column {
 
     /// Gives the array and starts anew.
     pub fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        // A null that was taken back leaves a bitmap without nulls.
-        let nulls = self.nulls.finish().filter(|nulls| nulls.null_count() > 0);
+        let nulls = self.nulls.finish_inverted(self.len()).map(NullBuffer::new);
         let rows = |offsets: &mut Vec<i32>| -> OffsetBuffer<i32> {
             OffsetBuffer::new(ScalarBuffer::from(mem::replace(offsets, vec![0])))
         };
         Ok(match &mut self.values {
-            Values::Boolean(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
+            Values::Boolean { rows, trues } => {
+                Arc::new(BooleanArray::new(trues.finish(mem::take(rows)), nulls))
+            }
             Values::Int64(values) => Arc::new(Int64Array::new(mem::take(values).into(), nulls)),
             Values::Float64(values) => Arc::new(Float64Array::new(mem::take(values).into(), nulls)),
             Values::Timestamp(values) => Arc::new(
@@ -239,14 +267,16 @@ impl Column {
             Values::Decimal(values) => Arc::new(
                 Decimal128Array::new(mem::take(values).into(), nulls).with_data_type(self.data_type.clone()),
             ),
-            Values::Bytes { offsets, data } => {
-                let (offsets, data) = (rows(offsets), mem::take(data).into());
+            Values::Bytes(texts) => {
+                let (offsets, data) = texts.finish();
+                let (offsets, data) = (OffsetBuffer::new(offsets.into()), data.into());
                 match self.data_type {
                     DataType::Utf8 => Arc::new(StringArray::try_new(offsets, data, nulls)?),
                     _ => Arc::new(BinaryArray::try_new(offsets, data, nulls)?),
                 }
             }
-            Values::Struct(children) => {
+            Values::Struct { rows, children } => {
+                *rows = 0;
                 let DataType::Struct(fields) = &self.data_type else { foreign!() };
                 let children = children.iter_mut().map(Column::finish).collect::<Result<_, _>>()?;
                 Arc::new(StructArray::try_new(fields.clone(), children, nulls)?)

@@ -53,7 +53,7 @@ pub(super) fn apply(
                 let field = &root.fields[index];
                 work.path.push(Step::Field(index));
                 let column = field.column.and_then(|column| columns.get_mut(column));
-                let cells = Cells { hash: context.hash, captured: &mut work.captured };
+                let cells = Cells { digests: &mut work.digests, captured: &mut work.captured };
                 put(cells, field, value, pair.value_at, column, &mut work.text)?;
                 work.path.pop();
             }
@@ -151,7 +151,7 @@ fn put(
         Kind::Json(marks) => match column {
             Some(column) => {
                 let json = as_json(field, value);
-                cell::json_text(field, marks.as_deref(), &json, cells.hash, room, column).map(drop)
+                cell::json_text(field, marks.as_deref(), &json, cells.digests.key(), room, column).map(drop)
             }
             None => Ok(()),
         },

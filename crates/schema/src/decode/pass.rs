@@ -2,30 +2,36 @@
 //! Always: the pass stops at the first fault in document order; an object's missing fields are known at its end, and
 //! so is the number of an array's items. The caller takes back what a refused event has pushed.
 
-use std::{collections::HashSet, mem};
+use std::{collections::HashSet, mem, ops::Range};
 
 use hw_event::RejectCode;
-use hw_vault::HashKey;
+use hw_vault::Digests;
 
 use super::{
     cell::{self, Captured, Cells, full},
     column::Column,
+    minute::Minute,
     miss::{Keys, Miss, Missed, Step, write_pointer, write_raw_part},
+    quick::Stop,
 };
 use crate::{
     guard::Guard,
     json::{KeySet, Scanner, Text, unescape, write_canonical, write_compact, write_string},
+    rules::Count,
     schema::{Array, Extra, Field, Kind, Map, Object},
 };
 
-/// Room that outlives an event.
-#[derive(Debug, Default)]
+/// What outlives an event: room, and what is remembered.
 pub(super) struct Work {
     pub keys: KeySet,
     /// From the root to the value at hand.
     pub path: Vec<Step>,
-    /// One bit a field, for each open object.
+    /// One bit a field behind the first `SEEN_AT_HAND`, for each open object that has so many.
     pub seen: Vec<u64>,
+    pub digests: Digests,
+    pub minute: Minute,
+    /// No value takes the short way. Only to hold the ways against each other.
+    pub long_way: bool,
     pub text: Vec<u8>,
     pub captured: Captured,
     /// The members of this event's `_extra`, without the braces.
@@ -34,6 +40,21 @@ pub(super) struct Work {
 }
 
 impl Work {
+    pub fn new(digests: Digests, captured: Captured) -> Work {
+        Work {
+            keys: KeySet::default(),
+            path: Vec::new(),
+            seen: Vec::new(),
+            digests,
+            minute: Minute::default(),
+            long_way: false,
+            text: Vec::new(),
+            captured,
+            extra: Vec::new(),
+            extra_dropped: 0,
+        }
+    }
+
     pub fn clear(&mut self) {
         self.keys.clear();
         self.path.clear();
@@ -52,7 +73,6 @@ pub(super) struct Context<'a> {
     pub guard: Option<&'a Guard>,
     pub extra: Extra,
     pub extra_bytes_max: usize,
-    pub hash: &'a HashKey,
 }
 
 pub(super) struct Pass<'a, 'w> {
@@ -66,57 +86,64 @@ impl<'a> Pass<'a, '_> {
     /// The object that comes next, at its brace.
     pub fn object(&mut self, object: &Object, columns: &mut [Column]) -> Result<(), Missed> {
         self.scanner.open()?;
-        let base = self.work.seen.len();
-        self.work.seen.resize(base + object.fields.len().div_ceil(64), 0);
-        let (mut expected, mut known, mut unknown) = (0, 0, 0u64);
+        let mut seen = Seen::open(object, &mut self.work.seen);
+        let (mut known, mut unknown) = (0, 0u64);
         let mut unknown_keys = None;
+        // The field behind the one that came last, and the one behind all that have come.
+        let (mut expected, mut ahead) = (0, 0);
         let mut more = !self.scanner.close_empty(b'}');
         while more {
+            // Senders keep their order, so most members come in one run, which no field can come twice in.
+            if expected == ahead && !self.work.long_way {
+                let (reached, stop) = self.run(object, expected, columns);
+                seen.come(expected..reached, &mut self.work.seen);
+                known += reached - expected;
+                (expected, ahead) = (reached, reached);
+                match stop {
+                    Stop::Key => self.scanner.space(),
+                    Stop::Value => {
+                        seen.come(expected..expected + 1, &mut self.work.seen);
+                        self.field(expected, object, columns)?;
+                        known += 1;
+                        (expected, ahead) = (expected + 1, expected + 1);
+                        more = self.scanner.more(b'}')?;
+                        continue;
+                    }
+                    Stop::More => {
+                        more = self.scanner.more(b'}')?;
+                        continue;
+                    }
+                }
+            }
             let at = self.scanner.at();
-            // Senders keep their order, so the key that usually comes next is compared as bytes.
-            let usual = object.names.written(expected).is_some_and(|written| self.scanner.take(written));
-            let (index, key) = if usual {
-                self.scanner.space();
-                (Some(expected), None)
-            } else {
-                let key = self.scanner.key()?;
-                (self.find(object, key), Some(key))
-            };
-            match (index, key) {
-                (Some(index), key) => {
-                    let bit = 1u64 << (index % 64);
-                    let word = &mut self.work.seen[base + index / 64];
-                    if *word & bit != 0 {
+            let key = self.scanner.key()?;
+            match self.find(object, key, at) {
+                Some(index) => {
+                    if seen.again(index, &mut self.work.seen) {
                         return Err(repeated_key(at));
                     }
-                    *word |= bit;
-                    if key.is_some() {
-                        self.scanner.colon()?;
-                    }
+                    self.scanner.colon()?;
                     known += 1;
                     expected = index + 1;
-                    let field = &object.fields[index];
-                    self.work.path.push(Step::Field(index));
-                    self.value(field, field.column.and_then(|column| columns.get_mut(column)))?;
-                    self.work.path.pop();
+                    ahead = ahead.max(expected);
+                    if !self.short(object.names.usual(index), &object.fields[index], columns) {
+                        self.field(index, object, columns)?;
+                    }
                 }
-                (None, Some(key)) => {
+                None => {
                     let id = *unknown_keys.get_or_insert_with(|| self.work.keys.object());
                     self.work.keys.insert(id, key, at)?;
                     self.scanner.colon()?;
                     unknown += 1;
                     self.unknown(object, key, at)?;
                 }
-                (None, None) => unreachable!("the usual key has an index"),
             }
             more = self.scanner.more(b'}')?;
         }
         let end = self.scanner.at() - 1;
         if known < object.fields.len() {
-            for (index, field) in object.fields.iter().enumerate() {
-                if self.work.seen[base + index / 64] & 1 << (index % 64) != 0 {
-                    continue;
-                }
+            for index in seen.missing(object, &self.work.seen) {
+                let field = &object.fields[index];
                 if field.required {
                     self.work.path.push(Step::Field(index));
                     return Err(Miss::new(RejectCode::Required, end, "the field is missing"));
@@ -126,16 +153,35 @@ impl<'a> Pass<'a, '_> {
                 }
             }
         }
-        self.work.seen.truncate(base);
-        object
-            .count
-            .check(known as u64 + unknown, "properties")
-            .map_err(|(code, message)| Miss::new(code, end, message))
+        seen.close(&mut self.work.seen);
+        match object.count {
+            Count::ANY => Ok(()),
+            count => count
+                .check(known as u64 + unknown, "properties")
+                .map_err(|(code, message)| Miss::new(code, end, message)),
+        }
     }
 
-    fn find(&mut self, object: &Object, key: Text<'_>) -> Option<usize> {
+    /// The value of the field at `index`, which comes next or behind white space.
+    #[inline(never)]
+    fn field(&mut self, index: usize, object: &Object, columns: &mut [Column]) -> Result<(), Missed> {
+        self.scanner.space();
+        let field = &object.fields[index];
+        let mut column = field.column.and_then(|column| columns.get_mut(column));
+        if self.quick(field, column.as_deref_mut()) {
+            return Ok(());
+        }
+        self.work.path.push(Step::Field(index));
+        self.value(field, column)?;
+        self.work.path.pop();
+        Ok(())
+    }
+
+    /// The field that `key`, whose quote stands at `at`, names.
+    #[inline(always)]
+    fn find(&mut self, object: &Object, key: Text<'_>, at: usize) -> Option<usize> {
         if !key.escaped {
-            return object.names.find(key.raw);
+            return object.names.find_first(&self.record[at + 1..], key.raw.len());
         }
         self.work.text.clear();
         unescape(key.raw, &mut self.work.text);
@@ -185,7 +231,6 @@ impl<'a> Pass<'a, '_> {
     }
 
     /// The value that comes next.
-    #[inline]
     fn value(&mut self, field: &Field, column: Option<&mut Column>) -> Result<(), Missed> {
         match &field.guard {
             None => self.unguarded(field, column),
@@ -217,7 +262,7 @@ impl<'a> Pass<'a, '_> {
                 Some(b'"'),
             ) => {
                 let text = self.scanner.string()?;
-                let mut cells = Cells { hash: self.context.hash, captured: &mut self.work.captured };
+                let mut cells = Cells { digests: &mut self.work.digests, captured: &mut self.work.captured };
                 let broken = if text.escaped {
                     self.work.text.clear();
                     unescape(text.raw, &mut self.work.text);
@@ -235,14 +280,14 @@ impl<'a> Pass<'a, '_> {
                 Some(b'-' | b'0'..=b'9'),
             ) => {
                 let number = self.scanner.number()?;
-                let mut cells = Cells { hash: self.context.hash, captured: &mut self.work.captured };
+                let mut cells = Cells { digests: &mut self.work.digests, captured: &mut self.work.captured };
                 let broken = cells.number(field, &number, column);
                 broken.map_err(|broken| Miss::broken(broken, field, at, number.text))
             }
             (Kind::Boolean, Some(first @ (b't' | b'f'))) => {
                 let value = first == b't';
                 self.scanner.literal(if value { b"true" } else { b"false" })?;
-                let mut cells = Cells { hash: self.context.hash, captured: &mut self.work.captured };
+                let mut cells = Cells { digests: &mut self.work.digests, captured: &mut self.work.captured };
                 let broken = cells.boolean(field, value, column);
                 broken.map_err(|broken| Miss::broken(broken, field, at, self.scanner.slice(at)))
             }
@@ -263,7 +308,7 @@ impl<'a> Pass<'a, '_> {
                     field,
                     marks.as_deref(),
                     self.scanner.slice(at),
-                    self.context.hash,
+                    self.work.digests.key(),
                     &mut self.work.text,
                     column,
                 );
@@ -286,7 +331,9 @@ impl<'a> Pass<'a, '_> {
         while more {
             let at = self.scanner.at();
             self.work.path.push(Step::Index(count));
-            self.value(&array.element, Some(column.element()))?;
+            if !self.quick(&array.element, Some(column.element())) {
+                self.value(&array.element, Some(column.element()))?;
+            }
             if array.unique {
                 let mut form = Vec::new();
                 write_canonical(self.scanner.slice(at), &mut form);
@@ -325,9 +372,11 @@ impl<'a> Pass<'a, '_> {
                 keys.push_bytes(key.raw).map_err(too_large)?;
             }
             self.scanner.colon()?;
-            self.work.path.push(Step::Key { start: at + 1, end: at + 1 + key.raw.len() });
-            self.value(&map.value, Some(values))?;
-            self.work.path.pop();
+            if !self.quick(&map.value, Some(values)) {
+                self.work.path.push(Step::Key { start: at + 1, end: at + 1 + key.raw.len() });
+                self.value(&map.value, Some(values))?;
+                self.work.path.pop();
+            }
             count += 1;
             more = self.scanner.more(b'}')?;
         }
@@ -336,6 +385,76 @@ impl<'a> Pass<'a, '_> {
     }
 }
 
+/// The first fields of an object are noted at hand, the others in `Work::seen`.
+const SEEN_AT_HAND: usize = 64;
+
+/// Which fields of one object have come.
+struct Seen {
+    first: u64,
+    /// Where the object's part of `Work::seen` begins.
+    base: usize,
+}
+
+impl Seen {
+    #[inline(always)]
+    fn open(object: &Object, rest: &mut Vec<u64>) -> Seen {
+        let base = rest.len();
+        if object.fields.len() > SEEN_AT_HAND {
+            rest.resize(base + (object.fields.len() - SEEN_AT_HAND).div_ceil(64), 0);
+        }
+        Seen { first: 0, base }
+    }
+
+    /// Notes a field; has it come before?
+    #[inline(always)]
+    fn again(&mut self, index: usize, rest: &mut [u64]) -> bool {
+        let word = match index.checked_sub(SEEN_AT_HAND) {
+            None => &mut self.first,
+            Some(behind) => &mut rest[self.base + behind / 64],
+        };
+        let bit = 1u64 << (index % 64);
+        let again = *word & bit != 0;
+        *word |= bit;
+        again
+    }
+
+    /// Notes fields of which none has come before.
+    #[inline(always)]
+    fn come(&mut self, fields: Range<usize>, rest: &mut [u64]) {
+        if fields.end <= SEEN_AT_HAND {
+            // In two steps: a shift by all of 64 is none.
+            let below = |end: usize| (1u64 << (end / 2) << (end - end / 2)).wrapping_sub(1);
+            self.first |= below(fields.end) & !below(fields.start);
+        } else {
+            for index in fields {
+                self.again(index, rest);
+            }
+        }
+    }
+
+    /// The fields that have not come, in their order.
+    fn missing(&self, object: &Object, rest: &[u64]) -> impl Iterator<Item = usize> {
+        let behind = rest.get(self.base..).unwrap_or_default();
+        let words = [self.first].into_iter().chain(behind.iter().copied());
+        let fields = object.fields.len();
+        let missing = words.enumerate().flat_map(move |(at, seen)| {
+            let mut left = !seen;
+            std::iter::from_fn(move || {
+                let bit = left.trailing_zeros() as usize;
+                left &= left.wrapping_sub(1);
+                (bit < 64).then_some(at * 64 + bit)
+            })
+        });
+        missing.take_while(move |&index| index < fields)
+    }
+
+    #[inline(always)]
+    fn close(self, rest: &mut Vec<u64>) {
+        rest.truncate(self.base);
+    }
+}
+
+#[cold]
 fn repeated_key(at: usize) -> Missed {
     crate::json::JsonFault {
         code: RejectCode::JsonRepeatedKey,

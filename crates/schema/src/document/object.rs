@@ -104,7 +104,7 @@ impl<'d> Reader<'d> {
             return None;
         }
         Some(Object {
-            names: FieldNames::new(fields.iter().map(|field| field.name.as_str())),
+            names: FieldNames::new(&fields),
             fields,
             // With patterns, the slower path knows what is allowed.
             closed: matches!(additional, Additional::Closed) && patterns.is_empty(),

@@ -13,6 +13,7 @@ use super::{
     words::{Word, word},
 };
 use crate::{
+    decode::names::FieldNames,
     guard::Guard,
     schema::{Extra, Field, Kind, Mode, Object, Privacy},
 };
@@ -43,6 +44,8 @@ impl<'d> Reader<'d> {
         let (mut root, guard) = root?;
         let key = self.key(node, &mut root);
         let event_time = self.event_time(node, &mut root);
+        // What the fields are to the stream is known only now.
+        root.names = FieldNames::new(&root.fields);
         Some((root, Settings { key, partitions, mode: mode.unwrap_or_default(), extra, event_time, guard }))
     }
 

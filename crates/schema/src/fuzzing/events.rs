@@ -15,6 +15,7 @@ pub fn json_event(data: &[u8]) {
     let mut decoder = decoder(&sample.schema);
     let applied = decoder.apply(&records);
     is_whole(&applied, &records);
+    no_way_is_shorter_than_right(&applied, &records, sample);
     nothing_leaks(&applied, &records, sample);
     let events = rows::to_json(&sample.schema, &applied.batch);
     assert_eq!(events.len(), applied.rows.len(), "one event a row");
@@ -27,6 +28,17 @@ pub fn json_event(data: &[u8]) {
         assert!(again.rejects.is_empty(), "a stored event is refused: {:?} {events:#?}", again.rejects);
         assert_eq!(rows::to_json(&sample.schema, &again.batch), events, "a stored event changes");
     }
+}
+
+/// What took the short ways through the decoder came to the same end as on the long one.
+fn no_way_is_shorter_than_right(applied: &Applied, records: &[Record<'_>], sample: &Sample) {
+    let mut decoder = decoder(&sample.schema);
+    decoder.take_the_long_way();
+    let long = decoder.apply(records);
+    assert_eq!(applied.batch, long.batch);
+    assert_eq!(applied.rows, long.rows);
+    assert_eq!(applied.rejects, long.rejects);
+    assert_eq!(applied.extra_dropped, long.extra_dropped);
 }
 
 /// Every record is one row or one reject, and the columns are as long as the rows.

@@ -39,6 +39,7 @@ struct Key {
 
 impl KeySet {
     /// Forgets the document and keeps the room.
+    #[inline]
     pub fn clear(&mut self) {
         self.objects = 0;
         if self.keys.is_empty() {

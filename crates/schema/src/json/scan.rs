@@ -4,7 +4,7 @@
 
 use hw_event::RejectCode;
 
-use super::KeySet;
+use super::{KeySet, wide};
 
 /// Why bytes are not the JSON that we accept, and at which byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +72,8 @@ impl<'a> Number<'a> {
 /// Reads one document from front to back.
 #[derive(Debug)]
 pub(crate) struct Scanner<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
     depth: usize,
     depth_max: usize,
 }
@@ -89,6 +89,12 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
+    /// Goes to a byte that was found to be where a token begins or ends.
+    #[inline]
+    pub fn go_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
     #[inline]
     pub fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
@@ -96,6 +102,12 @@ impl<'a> Scanner<'a> {
 
     pub fn slice(&self, start: usize) -> &'a [u8] {
         &self.bytes[start..self.at]
+    }
+
+    /// What is left of the document.
+    #[inline]
+    pub fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
     }
 
     /// Passes over white space.
@@ -141,7 +153,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// After a value in a container: passes over `,` and returns true, or over the closing bracket and returns false.
-    #[inline]
+    #[inline(always)]
     pub fn more(&mut self, close: u8) -> Result<bool, JsonFault> {
         self.space();
         match self.peek() {
@@ -155,14 +167,29 @@ impl<'a> Scanner<'a> {
                 self.depth -= 1;
                 Ok(false)
             }
-            _ if close == b'}' => Err(self.unexpected("expected a comma or the end of the object")),
-            _ => Err(self.unexpected("expected a comma or the end of the array")),
+            _ => Err(self.no_more(close)),
+        }
+    }
+
+    #[cold]
+    fn no_more(&self, close: u8) -> JsonFault {
+        match close {
+            b'}' => self.unexpected("expected a comma or the end of the object"),
+            _ => self.unexpected("expected a comma or the end of the array"),
         }
     }
 
     /// The key that comes next, without its colon.
-    #[inline]
+    #[inline(always)]
     pub fn key(&mut self) -> Result<Text<'a>, JsonFault> {
+        match self.quick_string() {
+            Some(raw) => Ok(Text { raw, escaped: false }),
+            None => self.key_slow(),
+        }
+    }
+
+    #[cold]
+    fn key_slow(&mut self) -> Result<Text<'a>, JsonFault> {
         if self.peek() != Some(b'"') {
             return Err(self.unexpected(match self.peek() {
                 // An empty object has been passed before: here stood a comma.
@@ -171,11 +198,11 @@ impl<'a> Scanner<'a> {
                 Some(_) => "expected a key in double quotes",
             }));
         }
-        self.string()
+        self.string_slow()
     }
 
     /// Passes over a colon and the white space around it.
-    #[inline]
+    #[inline(always)]
     pub fn colon(&mut self) -> Result<(), JsonFault> {
         self.space();
         if self.peek() != Some(b':') {
@@ -198,34 +225,41 @@ impl<'a> Scanner<'a> {
     /// The string that comes next, at its opening quote.
     #[inline]
     pub fn string(&mut self) -> Result<Text<'a>, JsonFault> {
-        let start = self.at + 1;
-        let mut at = start;
-        // Eight bytes at a time while they are plain ASCII.
-        while let Some(chunk) = self.bytes.get(at..at + 8).and_then(|chunk| chunk.first_chunk::<8>()) {
-            let special = special_bytes(u64::from_le_bytes(*chunk));
-            if special != 0 {
-                at += (special.trailing_zeros() / 8) as usize;
-                break;
-            }
-            at += 8;
+        match self.quick_string() {
+            Some(raw) => Ok(Text { raw, escaped: false }),
+            None => self.string_slow(),
         }
-        while let Some(&byte) = self.bytes.get(at) {
-            match byte {
-                b'"' => {
-                    self.at = at + 1;
-                    return Ok(Text { raw: &self.bytes[start..at], escaped: false });
-                }
-                b'\\' | 0..0x20 | 0x80.. => return self.string_slow(start, at),
-                _ => at += 1,
-            }
-        }
-        self.string_slow(start, at)
     }
 
-    /// A string with escapes, bytes beyond ASCII, or a fault; `at` is the first byte that needs a look.
-    fn string_slow(&mut self, start: usize, mut at: usize) -> Result<Text<'a>, JsonFault> {
+    /// The first byte from `at` on that does not stand for itself in a string; the text's end where all do.
+    #[inline(always)]
+    pub(super) fn plain_end(&self, mut at: usize) -> usize {
+        while let Some(chunk) = self.bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+            let plain = wide::plain(chunk, 0);
+            at += plain;
+            if plain < wide::CHUNK {
+                return at;
+            }
+        }
+        // The last few bytes, with some before them that were seen already.
+        match self.bytes.last_chunk() {
+            Some(chunk) if at < self.bytes.len() => {
+                at + wide::plain(chunk, wide::CHUNK - (self.bytes.len() - at))
+            }
+            _ => {
+                let rest = self.bytes.get(at..).unwrap_or_default();
+                at + rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20 | 0x80..)).count()
+            }
+        }
+    }
+
+    /// A string with escapes, bytes beyond ASCII, or a fault.
+    fn string_slow(&mut self) -> Result<Text<'a>, JsonFault> {
+        let start = self.at + 1;
+        let mut at = start;
         let mut escaped = false;
         loop {
+            at = self.plain_end(at);
             match self.bytes.get(at) {
                 None => {
                     let message = "the document ends inside of a string";
@@ -244,7 +278,7 @@ impl<'a> Scanner<'a> {
                     return Err(self.fault(RejectCode::JsonSyntax, at, message));
                 }
                 Some(0x80..) => at = self.beyond_ascii(at)?,
-                Some(_) => at += 1,
+                Some(_) => unreachable!("a byte that stands for itself was passed"),
             }
         }
     }
@@ -455,17 +489,4 @@ impl<'a> Scanner<'a> {
     fn fault(&self, code: RejectCode, at: usize, message: &'static str) -> JsonFault {
         JsonFault { code, at, message }
     }
-}
-
-/// Marks with its high bit each byte that is a quote, a backslash, a control character or beyond ASCII. Marks above
-/// the lowest may be wrong, the lowest never is.
-#[inline]
-fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
-    let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word;
-    let quote = zero_bytes(word ^ (ONES * b'"' as u64));
-    let backslash = zero_bytes(word ^ (ONES * b'\\' as u64));
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (quote | backslash | control | word) & HIGH
 }
