@@ -47,10 +47,12 @@ pub enum Bug {
     GroupBeforeFlush,
     /// Segments are taken back by their age on the machine's clock.
     ClockRecyclesEarly,
+    /// Compacted files take the place of others before their content is durable.
+    CompactedUnsynced,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 20] = [
+    pub const ALL: [Bug; 21] = [
         Bug::AckBeforeSync,
         Bug::SyncRetried,
         Bug::CrcUnchecked,
@@ -71,6 +73,7 @@ impl Bug {
         Bug::StaleSecondCommitter,
         Bug::GroupBeforeFlush,
         Bug::ClockRecyclesEarly,
+        Bug::CompactedUnsynced,
     ];
 }
 

@@ -5,6 +5,7 @@ mod backend;
 mod check_data;
 mod cli;
 mod client;
+mod compaction;
 mod config;
 mod data_directory;
 mod doctor;

@@ -1,10 +1,11 @@
 //! What a query sees: the lake's snapshots and, behind each, the journal's hot tail, put together as one cut.
 //! Always: the snapshot is taken before the tail, so that a commit in between can only make the tail start
-//! too early for the journal, which says `Gone`; then both are taken again. No row is seen twice or missed.
+//! too early for the journal, which says `Gone`; then both are taken again. No row is seen twice or missed. While a cut
+//! lives, compaction removes no file of it.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use arrow::{
@@ -34,8 +35,9 @@ pub struct Tables {
 }
 
 /// By the name of a table, its last snapshot and the list of files made of it: a list is made once a version.
+/// The snapshot is not kept by it: that would keep files that the table has no more.
 // A std mutex: held to look up or to put back, never while a list is made.
-type Lists = Mutex<HashMap<String, (Arc<TableSnapshot>, Files)>>;
+type Lists = Mutex<HashMap<String, (Weak<TableSnapshot>, Files)>>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CutError {
@@ -53,13 +55,13 @@ impl Tables {
     fn files(&self, table: &str, snapshot: &Arc<TableSnapshot>) -> Files {
         let lists = || self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, files)) = lists().get(table)
-            && Arc::ptr_eq(of, snapshot)
+            && std::ptr::eq(of.as_ptr(), Arc::as_ptr(snapshot))
         {
             return files.clone();
         }
         let files: Vec<CutFile> = snapshot.files.iter().map(|file| cut_file(file)).collect();
         let files = Files::from(files);
-        lists().insert(table.to_owned(), (Arc::clone(snapshot), files.clone()));
+        lists().insert(table.to_owned(), (Arc::downgrade(snapshot), files.clone()));
         files
     }
 
@@ -141,9 +143,9 @@ impl Tables {
         let after = snapshot.map_or(Seq::ZERO, |snapshot| snapshot.seq).max(moment.in_lake);
         let hot: Arc<dyn HotSource> = if after < moment.durable {
             let tail = HotTail::take(moment.log, &self.registry, hot, after, moment.durable)?;
-            Arc::new(Tail { tail, columns: source.columns.clone() })
+            Arc::new(Tail { tail, columns: source.columns.clone(), _snapshot: snapshot.cloned() })
         } else {
-            Arc::new(NoHot)
+            Arc::new(Cold { _snapshot: snapshot.cloned() })
         };
         Ok(TableCut {
             files: snapshot.map(|snapshot| self.files(&source.name, snapshot)).unwrap_or_default(),
@@ -242,6 +244,24 @@ fn cut_file(file: &LakeFile) -> CutFile {
 struct Tail {
     tail: HotTail,
     columns: SchemaRef,
+    /// Keeps the files that the rows follow.
+    _snapshot: Option<Arc<TableSnapshot>>,
+}
+
+/// No hot rows; the files stay all the same.
+#[derive(Debug)]
+struct Cold {
+    _snapshot: Option<Arc<TableSnapshot>>,
+}
+
+impl HotSource for Cold {
+    fn rows(&self) -> usize {
+        NoHot.rows()
+    }
+
+    fn batches(&self) -> Result<HotBatches, HotError> {
+        NoHot.batches()
+    }
 }
 
 impl HotSource for Tail {

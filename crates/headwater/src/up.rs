@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backend::{Backend, serve_http},
+    compaction::Compaction,
     config::{self, CheckedConfig},
     data_directory::{DataDirectory, InUse},
     exit::Exit,
@@ -96,6 +97,8 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
     let lake_settings = LakeSettings {
         hash_key_id: Some(hash_key.id().into()),
         stuck_bytes_max: shares.stuck_bytes,
+        compact_to: config.lake.compact_to.bytes(),
+        keep_old: config.lake.keep_old,
         ..LakeSettings::default()
     };
     let lake_path = directory.lake();
@@ -237,6 +240,13 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
         stop: stop.clone(),
     };
     scrubber.start().context("cannot start the scrubber")?;
+    let compaction = Compaction {
+        compactor: lake.compactor(),
+        follower: follower.clone(),
+        runtime: tokio::runtime::Handle::current(),
+        stop: stop.clone(),
+    };
+    compaction.start().context("cannot start compaction")?;
     tokio::spawn(keep_metrics(metrics, journal.clone(), lake, findings, follower.clone(), stop.clone()));
 
     let url = format!("http://{http_address}");

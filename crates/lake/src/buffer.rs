@@ -2,7 +2,7 @@
 //! Always: everything in `(committed, held]` is here; small batches are joined, so that a thousand requests of
 //! one row do not cost a thousand batches.
 
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
 use arrow::{
     array::{Array, RecordBatch},
@@ -16,14 +16,17 @@ use hw_schema::{
 };
 
 use crate::{
-    Table,
-    hot_file::{HotFile, HotFileSpec},
+    LakeError, Table,
+    data_file::{self, DataFile, DataFileSpec, Purpose},
+    encoding::Choice,
 };
 
 /// A batch of this many rows is left as it is; smaller ones are joined until they have as many.
 const BATCH_ROWS: usize = 8192;
 /// And this many batches are joined whatever they have.
 const SMALL_BATCHES_MAX: usize = 1024;
+/// So many files are encoded alike before the rows are looked at again: that costs as much as writing some thousands.
+const ENCODINGS_FILES_MAX: u32 = 16;
 
 pub(crate) struct Buffer {
     pub table: Table,
@@ -32,6 +35,8 @@ pub(crate) struct Buffer {
     pub columns: SchemaRef,
     pub schema: Option<SchemaNumber>,
     without_statistics: Arc<HashSet<String>>,
+    /// Of the last file.
+    encodings: Option<Encodings>,
     batches: Vec<RecordBatch>,
     small: Vec<RecordBatch>,
     small_rows: usize,
@@ -42,7 +47,7 @@ pub(crate) struct Buffer {
     /// The first append with a row that is not committed.
     pub first: Option<Seq>,
     /// Synced files that wait for their commit.
-    pub written: Vec<HotFile>,
+    pub written: Vec<DataFile>,
     /// The last attempt to write or commit failed.
     pub stuck: bool,
     /// It holds as much as it may and takes no more; `held` stands still.
@@ -61,7 +66,7 @@ impl Buffer {
     pub(crate) fn of_rejects(held: Seq) -> Buffer {
         let mut buffer =
             Buffer::new(Table::Rejects, "rejects".to_owned(), rows::rejects_table_schema(), held);
-        buffer.without_statistics = Arc::new(HashSet::from(["payload".to_owned()]));
+        buffer.without_statistics = rejects_without_statistics();
         buffer
     }
 
@@ -76,6 +81,7 @@ impl Buffer {
             columns,
             schema: None,
             without_statistics: Arc::default(),
+            encodings: None,
             batches: Vec::new(),
             small: Vec::new(),
             small_rows: 0,
@@ -94,6 +100,7 @@ impl Buffer {
             self.schema = Some(number);
             self.columns = schema.table_columns().clone();
             self.without_statistics = without_statistics(schema);
+            self.encodings = None;
         }
     }
 
@@ -148,11 +155,13 @@ impl Buffer {
             columns: self.columns.clone(),
             schema: self.schema,
             without_statistics: self.without_statistics.clone(),
+            encodings: self.encodings.clone(),
             batches: self.batches.clone(),
         }
     }
 
-    pub(crate) fn wrote(&mut self, file: HotFile) {
+    pub(crate) fn wrote(&mut self, file: DataFile, encodings: Encodings) {
+        self.encodings = Some(encodings);
         self.batches.clear();
         self.bytes = 0;
         self.written.push(file);
@@ -166,12 +175,22 @@ impl Buffer {
     }
 }
 
+/// How a table's files are encoded, as chosen by the rows of one of them.
+#[derive(Clone)]
+pub(crate) struct Encodings {
+    pub choices: Arc<[Choice]>,
+    /// The rows of the file that they were chosen by, and the files that have them.
+    rows: u64,
+    files: u32,
+}
+
 /// One file's rows, on their way to the disk.
 pub(crate) struct ToWrite {
     through: Seq,
     columns: SchemaRef,
     schema: Option<SchemaNumber>,
     without_statistics: Arc<HashSet<String>>,
+    encodings: Option<Encodings>,
     batches: Vec<RecordBatch>,
 }
 
@@ -181,19 +200,40 @@ impl ToWrite {
         self.batches.iter().map(|batch| rows::adapt(batch.clone(), &self.columns)).collect()
     }
 
-    pub(crate) fn spec<'a>(&'a self, directory: &'a Path) -> HotFileSpec<'a> {
-        HotFileSpec {
+    /// Those of the file before, if it was about as long; chosen anew now and then.
+    pub(crate) fn encodings(
+        &self,
+        spec: &DataFileSpec,
+        batches: &[RecordBatch],
+    ) -> Result<Encodings, LakeError> {
+        let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        let known = self.encodings.as_ref().filter(|known| {
+            known.files < ENCODINGS_FILES_MAX && rows / 4 <= known.rows && known.rows / 4 <= rows
+        });
+        Ok(match known {
+            Some(known) => Encodings { files: known.files + 1, ..known.clone() },
+            None => Encodings { choices: data_file::choose(spec, batches, rows)?.into(), rows, files: 1 },
+        })
+    }
+
+    pub(crate) fn spec(&self, directory: PathBuf) -> DataFileSpec {
+        DataFileSpec {
+            purpose: Purpose::Hot,
             directory,
             through: self.through,
-            columns: &self.columns,
+            columns: self.columns.clone(),
             schema: self.schema,
-            without_statistics: &self.without_statistics,
+            without_statistics: self.without_statistics.clone(),
         }
     }
 }
 
+pub(crate) fn rejects_without_statistics() -> Arc<HashSet<String>> {
+    Arc::new(HashSet::from(["payload".to_owned()]))
+}
+
 /// The protected columns, and those that hold whatever a producer sent beside its schema.
-fn without_statistics(schema: &Schema) -> Arc<HashSet<String>> {
+pub(crate) fn without_statistics(schema: &Schema) -> Arc<HashSet<String>> {
     let mut names: HashSet<_> = schema.protected_columns().into_iter().collect();
     names.extend([columns::EXTRA.to_owned(), columns::HEADERS.to_owned()]);
     Arc::new(names)

@@ -5,31 +5,28 @@
 //! being taken, and then the table is loaded anew. A commit stands in the manifest before the log has it, so that a
 //! table is opened from there, and delta-rs replays a log only if the manifest cannot speak for it.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use deltalake::{
     DeltaTableError,
-    kernel::{
-        Action, Add, CommitInfo, Metadata, MetadataExt, Protocol, StructType, Transaction,
-        engine::arrow_conversion::TryIntoKernel, new_metadata, transaction::TransactionError,
-    },
+    kernel::{Action, Add, CommitInfo, Metadata, Transaction, transaction::TransactionError},
     logstore::{CommitOrBytes, LogStoreRef, StorageConfig, logstore_with},
 };
 use hw_event::{
-    SchemaNumber, Seq, StreamId, Timestamp,
+    Clock, SchemaNumber, Seq, Timestamp,
     sabotage::{Bug, armed},
 };
 use hw_pipeline::spawn_blocking;
-use hw_schema::{PRIVACY_METADATA, Privacy, Registry, rows};
+use hw_schema::Registry;
 use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
 use crate::{
     Damage, LakeError,
-    hot_file::HotFile,
+    data_file::{DataFile, Purpose},
     log_files::{CHECKPOINT, OWN_CRC32C, OWN_CRC32C_ZERO, PREVIOUS_CRC32C, seal},
     manifest::{self, Appended},
     replay::AddLine,
@@ -39,17 +36,22 @@ use crate::{
     table::{LakeFile, Table, TableSnapshot},
 };
 
+mod definition;
 mod load;
+mod replace;
+
+pub(crate) use replace::Replacement;
 
 pub(crate) const FILE_CRC32C: &str = "headwater.crc32c";
 pub(crate) const FILE_PIECES: &str = "headwater.pieces_crc32c";
 const FILE_SCHEMA: &str = "headwater.schema";
-/// In the metadata of a column of digests: which key they were made with.
-const HASH_KEY_METADATA: &str = "headwater.hash_key";
-/// In the table's configuration: whose table this is, and with which schema's columns.
-const TABLE_STREAM: &str = "headwater.stream_id";
-const TABLE_SCHEMA: &str = "headwater.schema";
+/// On a file that compaction made; its value means nothing.
+const FILE_COMPACTED: &str = "headwater.compacted";
 
+/// A checkpoint may be so many times as large as the commits since the one before it.
+const CHECKPOINT_SHARE: u64 = 16;
+/// Whatever its size, it comes when so many times the usual number of commits have come.
+const CHECKPOINT_LATEST: u64 = 10;
 /// How often another writer may be faster before a commit is left for the next round.
 const ATTEMPTS_MAX: u32 = 5;
 
@@ -61,8 +63,32 @@ pub(crate) struct DeltaHome {
     pub name: String,
     pub directory: PathBuf,
     identity: Identity,
+    keeping: Keeping,
     log_store: LogStoreRef,
     syncs: Arc<dyn Syncs>,
+}
+
+/// How long what is no part of the table any more is kept for readers of older versions.
+#[derive(Clone)]
+pub(crate) struct Keeping {
+    pub old: Duration,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Keeping {
+    pub(crate) fn now_millis(&self) -> i64 {
+        self.clock.now().0.div_euclid(1000)
+    }
+
+    /// Was it kept long enough? A time that is yet to come (the clock was set back) counts from now on.
+    pub(crate) fn is_over(&self, since_millis: i64) -> bool {
+        let millis = i64::try_from(self.old.as_millis()).unwrap_or(i64::MAX);
+        self.now_millis().saturating_sub(since_millis) >= millis
+    }
+
+    fn interval(&self) -> String {
+        format!("interval {} seconds", self.old.as_secs().max(1))
+    }
 }
 
 /// Who writes, and with which key.
@@ -74,7 +100,7 @@ pub(crate) struct Identity {
 }
 
 /// A table as its log has it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Committed {
     pub snapshot: Arc<TableSnapshot>,
     pub schema: Option<SchemaNumber>,
@@ -84,13 +110,21 @@ pub(crate) struct Committed {
     manifest_end: Option<u64>,
     /// The newest checkpoint: its version, and the CRC-32C of its file.
     checkpoint: Option<(u64, u32)>,
+    /// Commits and checkpoints before this version may be gone.
+    pub log_start: u64,
+    /// Of the snapshot at the manifest's beginning.
+    pub snapshot_bytes: u64,
+    /// It comes from the manifest or the log, not from the commit before it. What follows is then known.
+    pub loaded: bool,
     /// What had to be repaired to open it.
     pub repaired: Vec<Damage>,
+    /// Files that were removed from it and may still be there: their names, and since when, in milliseconds.
+    pub removed: Vec<(String, i64)>,
 }
 
 /// What one commit adds.
 pub(crate) struct Addition<'a> {
-    pub files: &'a [HotFile],
+    pub files: &'a [DataFile],
     pub through: Seq,
     pub columns: &'a SchemaRef,
     pub schema: Option<SchemaNumber>,
@@ -98,6 +132,27 @@ pub(crate) struct Addition<'a> {
 }
 
 impl Committed {
+    /// Is the log long enough for a checkpoint? Its cost is that of the table's size, so it waits until the commits since
+    /// the last one have come to a part of that, or are so many that other readers would feel them.
+    pub(crate) fn wants_checkpoint(&self, every: u64) -> bool {
+        let commits = self.snapshot.version.cast_unsigned() + 1;
+        let since = self.checkpoint.map_or(commits, |(version, _)| commits - 1 - version.min(commits - 1));
+        let bytes = self.manifest_end.map_or(u64::MAX, |end| end.saturating_sub(self.snapshot_bytes));
+        commits.is_multiple_of(every)
+            && (bytes.saturating_mul(CHECKPOINT_SHARE) >= self.snapshot_bytes
+                || since >= every * CHECKPOINT_LATEST)
+    }
+
+    /// The same, with the values of `before` for the files that it has too: who holds one holds it here.
+    pub(crate) fn with_files_of(self: Arc<Self>, before: &Committed) -> Arc<Committed> {
+        let known: HashMap<_, _> = before.snapshot.files.iter().map(|file| (&file.path, file)).collect();
+        let mut committed = Arc::unwrap_or_clone(self);
+        let files = committed.snapshot.files.iter();
+        let files = files.map(|file| known.get(&file.path).map_or(file, |known| *known).clone()).collect();
+        committed.snapshot = Arc::new(TableSnapshot { files, ..(*committed.snapshot).clone() });
+        Arc::new(committed)
+    }
+
     /// The same under another number.
     fn at(self, version: u64) -> Committed {
         let snapshot = TableSnapshot { version: version.cast_signed(), ..(*self.snapshot).clone() };
@@ -111,6 +166,7 @@ impl DeltaHome {
         name: &str,
         directory: PathBuf,
         identity: Identity,
+        keeping: Keeping,
         store: &SyncingStore,
         syncs: Arc<dyn Syncs>,
     ) -> Result<DeltaHome, LakeError> {
@@ -121,39 +177,11 @@ impl DeltaHome {
         })?;
         let log_store =
             logstore_with(Arc::new(store.clone()), &url, StorageConfig::default()).map_err(delta_error)?;
-        Ok(DeltaHome { table, name: name.to_owned(), directory, identity, log_store, syncs })
+        Ok(DeltaHome { table, name: name.to_owned(), directory, identity, keeping, log_store, syncs })
     }
 
     fn delta_error(&self, source: DeltaTableError) -> LakeError {
         LakeError::Delta { directory: self.directory.clone(), source: Box::new(source) }
-    }
-
-    /// The schema number in the metadata, once the table is known to be the right one.
-    fn check_owner(&self, metadata: &Metadata) -> Result<Option<SchemaNumber>, LakeError> {
-        let Table::Stream(stream) = self.table else { return Ok(None) };
-        let foreign = |reason| LakeError::Foreign { directory: self.directory.clone(), stream, reason };
-        let number = |key: &str| metadata.configuration().get(key).and_then(|text| text.parse().ok());
-        match number(TABLE_STREAM).map(StreamId) {
-            Some(owner) if owner == stream => {}
-            Some(owner) => return Err(foreign(format!("it is stream {owner}'s"))),
-            None => return Err(foreign(format!("its properties lack {TABLE_STREAM}"))),
-        }
-        let schema = metadata.configuration().get(TABLE_SCHEMA).and_then(|text| text.parse().ok());
-        Ok(Some(SchemaNumber(schema.ok_or_else(|| foreign(format!("its properties lack {TABLE_SCHEMA}")))?)))
-    }
-
-    fn columns(&self, registry: &Registry, schema: Option<SchemaNumber>) -> Result<SchemaRef, LakeError> {
-        match (self.table, schema) {
-            (Table::Stream(stream), Some(number)) => registry
-                .by_id(stream)
-                .and_then(|stream| stream.version(number).map(|schema| schema.table_columns().clone()))
-                .ok_or_else(|| LakeError::UnknownSchema {
-                    directory: self.directory.clone(),
-                    number: number.0,
-                }),
-            (Table::Ledger, _) => Ok(rows::ledger_table_schema()),
-            (Table::Rejects | Table::Stream(_), _) => Ok(rows::rejects_table_schema()),
-        }
     }
 
     fn lake_file(&self, add: &AddLine) -> LakeFile {
@@ -172,6 +200,7 @@ impl DeltaHome {
             schema: schema.map(SchemaNumber),
             crc32c,
             pieces,
+            compacted: add.tags.as_ref().is_some_and(|tags| tags.contains_key(FILE_COMPACTED)),
         }
     }
 
@@ -302,7 +331,13 @@ impl DeltaHome {
         // The newer schema of the two is the table's: rows of an older one may still come.
         let keeps = base.filter(|base| base.schema >= addition.schema);
         let (metadata, columns, schema) = match (base, keeps) {
-            (_, Some(base)) => (base.metadata.clone(), base.snapshot.columns.clone(), base.schema),
+            (_, Some(base)) => {
+                let metadata = self.with_keeping(&base.metadata)?;
+                if metadata != base.metadata {
+                    actions.push(Action::Metadata(metadata.clone()));
+                }
+                (metadata, base.snapshot.columns.clone(), base.schema)
+            }
             (Some(base), None) => {
                 let metadata = self.evolved(&base.metadata, addition)?;
                 actions.push(Action::Metadata(metadata.clone()));
@@ -344,8 +379,30 @@ impl DeltaHome {
             i64::try_from(addition.through.0 + u64::from(armed(Bug::PositionAhead))).unwrap_or(i64::MAX),
             Some(millis),
         )));
+        let bytes = self.encode(&actions)?;
+        let version = base.map_or(0, |base| base.snapshot.version.cast_unsigned() + 1);
+        let tip_crc32c = crc32c::crc32c(&bytes);
+        let snapshot = self.snapshot(version, addition.through, files, columns);
+        let next = Committed {
+            snapshot,
+            schema,
+            metadata,
+            tip_crc32c,
+            manifest_end: None,
+            checkpoint: base.and_then(|base| base.checkpoint),
+            log_start: base.map_or(0, |base| base.log_start),
+            snapshot_bytes: base.map_or(0, |base| base.snapshot_bytes),
+            loaded: false,
+            repaired: Vec::new(),
+            removed: Vec::new(),
+        };
+        Ok((version, bytes, next))
+    }
+
+    /// The bytes of a commit file, with its own checksum in them.
+    fn encode(&self, actions: &[Action]) -> Result<Vec<u8>, LakeError> {
         let mut bytes = Vec::new();
-        for action in &actions {
+        for action in actions {
             if !bytes.is_empty() {
                 bytes.push(b'\n');
             }
@@ -353,72 +410,7 @@ impl DeltaHome {
                 .map_err(|json_err| self.delta_error(DeltaTableError::SerializeLogJson { json_err }))?;
         }
         seal(&mut bytes);
-        let version = base.map_or(0, |base| base.snapshot.version.cast_unsigned() + 1);
-        let tip_crc32c = crc32c::crc32c(&bytes);
-        let snapshot = self.snapshot(version, addition.through, files, columns);
-        let checkpoint = base.and_then(|base| base.checkpoint);
-        let (manifest_end, repaired) = (None, Vec::new());
-        let next = Committed { snapshot, schema, metadata, tip_crc32c, manifest_end, checkpoint, repaired };
-        Ok((version, bytes, next))
-    }
-
-    /// Nothing here needs more than the oldest protocol, so the oldest readers may open it.
-    fn protocol(&self) -> Result<Protocol, LakeError> {
-        serde_json::from_value(json!({"minReaderVersion": 1, "minWriterVersion": 2}))
-            .map_err(|json_err| self.delta_error(DeltaTableError::SerializeLogJson { json_err }))
-    }
-
-    fn first_metadata(&self, addition: &Addition<'_>) -> Result<Metadata, LakeError> {
-        let configuration = self.configuration(addition.schema);
-        new_metadata(&self.delta_columns(addition.columns)?, Vec::<String>::new(), configuration)
-            .map_err(DeltaTableError::from)
-            .and_then(|metadata| metadata.with_name(self.name.clone()).map_err(DeltaTableError::from))
-            .map_err(|source| self.delta_error(source))
-    }
-
-    fn evolved(&self, old: &Metadata, addition: &Addition<'_>) -> Result<Metadata, LakeError> {
-        let columns = self.delta_columns(addition.columns)?;
-        let mut metadata = old.clone().with_schema(&columns);
-        for (key, value) in self.configuration(addition.schema) {
-            metadata = metadata.and_then(|metadata| metadata.add_config_key(key, value));
-        }
-        metadata.map_err(|source| self.delta_error(source.into()))
-    }
-
-    fn configuration(&self, schema: Option<SchemaNumber>) -> Vec<(String, String)> {
-        let mut configuration = Vec::new();
-        if let Table::Stream(stream) = self.table {
-            configuration.push((TABLE_STREAM.to_owned(), stream.to_string()));
-        }
-        if let Some(number) = schema {
-            configuration.push((TABLE_SCHEMA.to_owned(), number.to_string()));
-        }
-        configuration
-    }
-
-    fn delta_columns(&self, columns: &SchemaRef) -> Result<StructType, LakeError> {
-        let named = columns.fields().iter().map(|column| self.with_key_id(column)).collect::<Fields>();
-        (&Schema::new(named)).try_into_kernel().map_err(|error: arrow::error::ArrowError| {
-            self.delta_error(DeltaTableError::Arrow { source: error })
-        })
-    }
-
-    /// The column, and all within it, with the id of the key wherever values are digests.
-    fn with_key_id(&self, column: &Arc<Field>) -> Arc<Field> {
-        let Some(id) = &self.identity.hash_key_id else { return column.clone() };
-        let within = |columns: &Fields| columns.iter().map(|column| self.with_key_id(column)).collect();
-        let data_type = match column.data_type() {
-            DataType::Struct(columns) => DataType::Struct(within(columns)),
-            DataType::List(element) => DataType::List(self.with_key_id(element)),
-            DataType::Map(entries, sorted) => DataType::Map(self.with_key_id(entries), *sorted),
-            other => other.clone(),
-        };
-        let mut metadata = column.metadata().clone();
-        if metadata.get(PRIVACY_METADATA).is_some_and(|privacy| privacy == Privacy::Hash.as_str()) {
-            metadata.insert(HASH_KEY_METADATA.to_owned(), id.to_string());
-        }
-        let named = Field::new(column.name(), data_type, column.is_nullable());
-        Arc::new(named.with_metadata(metadata))
+        Ok(bytes)
     }
 }
 
@@ -431,7 +423,7 @@ fn checksums(base: Option<&Committed>) -> impl Iterator<Item = (String, serde_js
     [own, previous, checkpoint].into_iter().flatten().map(|(key, value)| (key.to_owned(), json!(value)))
 }
 
-fn add_action(file: &HotFile, millis: i64) -> Add {
+fn add_action(file: &DataFile, millis: i64) -> Add {
     let mut tags = HashMap::from([
         (FILE_CRC32C.to_owned(), Some(format!("{:08x}", file.crc32c))),
         (FILE_PIECES.to_owned(), Some(file.pieces.to_tag())),
@@ -439,11 +431,16 @@ fn add_action(file: &HotFile, millis: i64) -> Add {
     if let Some(number) = file.schema {
         tags.insert(FILE_SCHEMA.to_owned(), Some(number.to_string()));
     }
+    let compacted = file.purpose == Purpose::Compacted;
+    if compacted {
+        tags.insert(FILE_COMPACTED.to_owned(), Some("1".to_owned()));
+    }
     Add {
         path: file.name.clone(),
         size: i64::try_from(file.bytes).unwrap_or(i64::MAX),
         modification_time: millis,
-        data_change: true,
+        // What compaction writes was there before.
+        data_change: !compacted,
         stats: Some(file.stats_json.clone()),
         tags: Some(tags),
         ..Add::default()

@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
 };
 
 use futures::{StreamExt, stream};
@@ -14,8 +15,9 @@ use hw_pipeline::spawn_blocking;
 use hw_schema::Registry;
 
 use crate::{
-    Damage, LakeError, LakeSink, Table, TableSnapshot,
-    delta::{Committed, DeltaHome, Identity},
+    Compactor, Damage, LakeError, LakeSink, Table, TableSnapshot,
+    compact::{Offers, Removed, Trash},
+    delta::{Committed, DeltaHome, Identity, Keeping},
     log_files::remove_orphans,
     scrub::check_through,
     store::{OsSyncs, SyncingStore, Syncs, create_directories},
@@ -33,6 +35,10 @@ pub struct LakeSettings {
     pub checkpoint_every: u64,
     /// Tables that are opened, written or committed at a time.
     pub tables_in_flight: usize,
+    /// The size of the files that compaction makes, at most about.
+    pub compact_to: u64,
+    /// For so long files that compaction replaced stay where they are, and commits that stand before a checkpoint.
+    pub keep_old: Duration,
 }
 
 impl Default for LakeSettings {
@@ -43,6 +49,8 @@ impl Default for LakeSettings {
             stuck_bytes_max: 64 << 20,
             checkpoint_every: 50,
             tables_in_flight: 8,
+            compact_to: 128 << 20,
+            keep_old: Duration::from_secs(3600),
         }
     }
 }
@@ -75,6 +83,10 @@ pub(crate) struct Shared {
     out_of_service: Mutex<BTreeSet<Table>>,
     damage: Mutex<BTreeMap<Table, Vec<Damage>>>,
     repaired: Mutex<Vec<Damage>>,
+    /// What compaction has made ready, for the committer.
+    pub offers: Offers,
+    /// Files that are no part of their table any more.
+    pub trash: Trash,
 }
 
 impl Lake {
@@ -166,6 +178,11 @@ impl Lake {
         LakeSink::new(self.shared.clone())
     }
 
+    /// What keeps the tables' files few and their logs short. One at a time.
+    pub fn compactor(&self) -> Compactor {
+        Compactor::new(self.shared.clone())
+    }
+
     /// The newest committed state; `None` while the table has never had a commit.
     pub fn table(&self, table: Table) -> Option<Arc<TableSnapshot>> {
         self.shared.committed(table).map(|committed| committed.snapshot.clone())
@@ -240,13 +257,29 @@ impl Shared {
             out_of_service: Mutex::default(),
             damage: Mutex::default(),
             repaired: Mutex::default(),
+            offers: Offers::default(),
+            trash: Trash::default(),
         }
     }
 
     pub(crate) fn home(&self, table: Table, name: &str) -> Result<DeltaHome, LakeError> {
         let identity =
             Identity { app_id: self.app_id.clone(), hash_key_id: self.settings.hash_key_id.clone() };
-        DeltaHome::new(table, name, self.root.join(name), identity, &self.store, self.syncs.clone())
+        let directory = self.root.join(name);
+        DeltaHome::new(table, name, directory, identity, self.keeping(), &self.store, self.syncs.clone())
+    }
+
+    pub(crate) fn keeping(&self) -> Keeping {
+        Keeping { old: self.settings.keep_old, clock: self.settings.clock.clone() }
+    }
+
+    /// The table's name, and its directory's.
+    pub(crate) fn name(&self, table: Table) -> Option<String> {
+        match table {
+            Table::Stream(id) => Some(self.registry.by_id(id)?.name.to_string()),
+            Table::Rejects => Some("rejects".to_owned()),
+            Table::Ledger => Some("ledger".to_owned()),
+        }
     }
 
     pub(crate) fn all_tables(&self) -> Vec<(Table, String)> {
@@ -270,18 +303,22 @@ impl Shared {
         if let Some(committed) = &committed {
             self.note_repaired(&committed.repaired);
         }
-        let (live, position) = match &committed {
-            Some(committed) => (committed.snapshot.files.clone(), committed.snapshot.seq.0),
-            None => (Vec::new(), 0),
+        let (live, removed, position) = match &committed {
+            Some(it) => (it.snapshot.files.clone(), it.removed.clone(), it.snapshot.seq.0),
+            None => (Vec::new(), Vec::new(), 0),
         };
+        self.trash.add(table, removed.iter().map(|(file, since)| Removed::name(name, file, *since)));
         let directory = home.directory.clone();
-        spawn_blocking(move || {
-            let live: HashSet<&str> =
+        let old = spawn_blocking(move || {
+            let mut known: HashSet<&str> =
                 live.iter().filter_map(|file| file.path.file_name()?.to_str()).collect();
-            remove_orphans(&directory, &live, position)
+            known.extend(removed.iter().map(|(file, _)| file.as_str()));
+            remove_orphans(&directory, &known, position)
         })
         .await
         .map_err(|_| LakeError::Panicked { directory: home.directory.clone() })??;
+        let now = self.keeping().now_millis();
+        self.trash.add(table, old.iter().map(|file| Removed::name(name, file, now)));
         if let Some(committed) = committed {
             self.publish(table, Arc::new(committed));
         }
@@ -293,6 +330,11 @@ impl Shared {
     }
 
     pub(crate) fn publish(&self, table: Table, committed: Arc<Committed>) {
+        let before = self.committed(table);
+        let committed = match before.filter(|before| committed.loaded && !Arc::ptr_eq(before, &committed)) {
+            Some(before) => committed.with_files_of(&before),
+            None => committed,
+        };
         self.tables.write().unwrap_or_else(PoisonError::into_inner).insert(table, committed);
     }
 

@@ -2,15 +2,17 @@
 //! Always: a table's commit carries the log position up to which it holds everything (`txn`), so a replay
 //! neither loses nor doubles a row; what is committed survives a power cut before the log may forget it; a
 //! table that cannot commit keeps its rows waiting and lets the others go on; every byte at rest has a checksum, and a
-//! damaged table is out of service alone.
+//! damaged table is out of service alone; the files of a table stay few, whatever its age.
 //! Does not know who queries. The only crate that imports `deltalake`.
 
 mod buffer;
 mod checksums;
+mod compact;
 mod damage;
+mod data_file;
 mod delta;
+mod encoding;
 mod error;
-mod hot_file;
 mod lake;
 mod log_files;
 mod manifest;
@@ -23,6 +25,7 @@ mod store;
 mod table;
 
 pub use checksums::Pieces;
+pub use compact::{Compactor, Turn};
 pub use damage::Damage;
 pub use error::LakeError;
 pub use lake::{Lake, LakeSettings, TableFault};

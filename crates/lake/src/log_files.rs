@@ -1,7 +1,8 @@
 //! A table's directory as plain files: its commit files are checked against one another, what a crash left over is
 //! removed.
-//! Always: only files are removed that carry this crate's own names and were never part of a commit: their
-//! append lies beyond the table's last one, or they were never given their name at all.
+//! Always: only files are removed that carry this crate's own names and were never part of a commit (their
+//! append lies beyond the table's last one, they were never given their name at all, or compaction made them and no
+//! commit ever named them), or of a log that was given up.
 //!
 //! Each commit of ours names the CRC-32C of the one before it, its own (taken with zeros in the place of the number) and
 //! that of the newest checkpoint. So a table can be judged without its manifest, back to that checkpoint.
@@ -15,7 +16,11 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    Damage, LakeError, checksums::differs, damage::place, hot_file::parse_file_name, store::is_staged_name,
+    Damage, LakeError,
+    checksums::differs,
+    damage::place,
+    data_file::{Purpose, parse_file_name},
+    store::{Syncs, is_staged_name},
 };
 
 pub(crate) const LOG: &str = "_delta_log";
@@ -225,26 +230,55 @@ impl LogFiles {
     }
 }
 
-/// Removes what a crash left over. `live` are the names of the table's files, `committed` is its position.
-/// Returns how many files it removed.
+/// Removes what a crash left over. `known` are the names of the table's files and of those it had, `committed` is its
+/// position. Returns the hot files that were a part of the table once, and of which it knows no more: another writer may have
+/// removed them, or a power cut brought back what was removed.
 pub(crate) fn remove_orphans(
     directory: &Path,
-    live: &HashSet<&str>,
+    known: &HashSet<&str>,
     committed: u64,
-) -> Result<usize, LakeError> {
-    let mut removed = 0;
+) -> Result<Vec<String>, LakeError> {
+    let mut old = Vec::new();
     for directory in [directory.to_owned(), directory.join(LOG), directory.join(crate::manifest::DIRECTORY)] {
         for name in names(&directory)? {
-            // An older file that is not live may still belong to an older version of the table.
-            let never_committed = parse_file_name(&name)
-                .is_some_and(|through| through.0 > committed && !live.contains(name.as_str()));
+            let unknown = parse_file_name(&name).filter(|_| !known.contains(name.as_str()));
+            let never_committed = unknown
+                .is_some_and(|(purpose, through)| through.0 > committed || purpose == Purpose::Compacted);
             if never_committed || is_staged_name(&name) {
                 let path = directory.join(&name);
                 tracing::info!(file = %path.display(), "removed a file that was never committed");
                 fs::remove_file(&path).map_err(|source| LakeError::Io { path, source })?;
-                removed += 1;
+            } else if unknown.is_some() {
+                old.push(name);
             }
         }
+    }
+    Ok(old)
+}
+
+/// Removes the commits and checkpoints before `log_start`, the oldest first; at most so many, and not if the `log_start`
+/// is not a checkpoint that is there. Returns how many files it removed.
+pub(crate) fn remove_log_before(
+    directory: &Path,
+    log_start: u64,
+    files_max: usize,
+    syncs: &dyn Syncs,
+) -> Result<usize, LakeError> {
+    let files = LogFiles::list(directory)?;
+    if !files.checkpoints.contains_key(&log_start) {
+        return Ok(0);
+    }
+    let commits = files.commits.range(..log_start);
+    let checkpoints = files.checkpoints.range(..log_start);
+    let mut old: Vec<(u64, &String)> = commits.map(|(version, name)| (*version, name)).collect();
+    old.extend(checkpoints.flat_map(|(version, names)| names.iter().map(|name| (*version, name))));
+    old.sort_unstable();
+    let mut removed = 0;
+    for (_, name) in old.into_iter().take(files_max) {
+        let path = directory.join(LOG).join(name);
+        let outcome = syncs.write(&path).and_then(|()| fs::remove_file(&path));
+        outcome.map_err(|source| LakeError::Io { path, source })?;
+        removed += 1;
     }
     Ok(removed)
 }
@@ -359,11 +393,16 @@ mod tests {
             format!("part-{:020}-{id}.parquet", 8),
         );
         let staged = format!("{LOG}/00000000000000000001.json#{:039}", 1);
-        for name in [&old, &live, &orphan, &staged, "part-00001-of-spark.parquet", "notes.txt"] {
+        let (swapped, torn) = (live.replace("part", "comp"), old.replace("part", "comp"));
+        for name in
+            [&old, &live, &orphan, &staged, &swapped, &torn, "part-00001-of-spark.parquet", "notes.txt"]
+        {
             fs::write(directory.path().join(name), "x").unwrap();
         }
-        let removed = remove_orphans(directory.path(), &HashSet::from([live.as_str()]), 7).unwrap();
-        assert_eq!(removed, 2);
+        let known = HashSet::from([live.as_str(), swapped.as_str()]);
+        let left = remove_orphans(directory.path(), &known, 7).unwrap();
+        assert_eq!(left, [old.clone()]);
+        assert!(directory.path().join(&swapped).exists() && !directory.path().join(&torn).exists());
         assert!(!directory.path().join(&orphan).exists() && !directory.path().join(&staged).exists());
         assert!(directory.path().join(&old).exists() && directory.path().join(&live).exists());
     }

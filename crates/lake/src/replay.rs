@@ -3,9 +3,11 @@
 //! position replaces the older.
 //!
 //! The payload of a snapshot is lines of JSON. The first is ours:
-//! `{"snapshot":{"tip_crc32c":…,"checkpoints":[{"version":…,"name":…,"bytes":…,"crc32c":…}],"last_checkpoint":…}}`, where
-//! `last_checkpoint` is the text of that file. The others are Delta's actions, as a checkpoint would have them:
-//! `metaData`, `txn`, `add`.
+//! `{"snapshot":{"tip_crc32c":…,"checkpoints":[{"version":…,"name":…,"bytes":…,"crc32c":…,"at":…}],"last_checkpoint":…,
+//! "log_start":…,"removed":{"…":…}}}`, where `last_checkpoint` is the text of that file, `at` the time of a checkpoint in
+//! milliseconds, the log before version `log_start` is given up, and `removed` are the files that are no part of the table any
+//! more and may still be there, and since when. The others are Delta's actions, as a checkpoint would have them: `metaData`,
+//! `txn`, `add`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,6 +32,13 @@ pub(crate) struct State {
     pub checkpoints: Vec<CheckpointFile>,
     /// The text of `_last_checkpoint`.
     pub last_checkpoint: Option<String>,
+    /// Commits and checkpoints before this version may be gone.
+    pub log_start: u64,
+    /// Of the payload of the snapshot that this began with.
+    pub snapshot_bytes: u64,
+    /// Files that are no part of the table any more, and since when, in milliseconds; they may still be there, for whoever
+    /// reads an older version.
+    pub removed: BTreeMap<String, i64>,
     files: Vec<Option<FileLine>>,
     by_path: HashMap<String, usize>,
 }
@@ -41,6 +50,9 @@ pub(crate) struct CheckpointFile {
     pub name: String,
     pub bytes: u64,
     pub crc32c: u32,
+    /// When it was written, in milliseconds. `None`: before that was noted.
+    #[serde(default)]
+    pub at: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +85,8 @@ struct Line {
 #[derive(Deserialize)]
 struct RemoveLine {
     path: String,
+    #[serde(rename = "deletionTimestamp")]
+    deletion_timestamp: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +101,10 @@ struct SnapshotLine {
     tip_crc32c: u32,
     checkpoints: Vec<CheckpointFile>,
     last_checkpoint: Option<String>,
+    #[serde(default)]
+    log_start: u64,
+    #[serde(default)]
+    removed: BTreeMap<String, i64>,
 }
 
 impl State {
@@ -98,6 +116,7 @@ impl State {
             if frame.kind == Kind::Snapshot {
                 state.apply(payload)?;
                 state.snapshot_tip = Some((frame.version, state.tip_crc32c));
+                state.snapshot_bytes = payload.len() as u64;
                 state.version = Some(frame.version);
             } else {
                 state.commit(frame.version, payload)?;
@@ -121,6 +140,8 @@ impl State {
                 self.tip_crc32c = snapshot.tip_crc32c;
                 self.checkpoints = snapshot.checkpoints;
                 self.last_checkpoint = snapshot.last_checkpoint;
+                self.log_start = snapshot.log_start;
+                self.removed = snapshot.removed;
             }
             if line.metadata.is_some() {
                 self.metadata = Some(text());
@@ -128,10 +149,11 @@ impl State {
             if let Some(txn) = line.txn {
                 self.positions.insert(txn.app_id, txn.version);
             }
-            if let Some(remove) = line.remove
-                && let Some(at) = self.by_path.remove(&remove.path)
-            {
-                self.files[at] = None;
+            if let Some(remove) = line.remove {
+                if let Some(at) = self.by_path.remove(&remove.path) {
+                    self.files[at] = None;
+                }
+                self.removed.insert(remove.path, remove.deletion_timestamp.unwrap_or(0));
             }
             if let Some(add) = line.add {
                 self.add(add, text());
@@ -141,6 +163,7 @@ impl State {
     }
 
     pub(crate) fn add(&mut self, add: AddLine, line: String) {
+        self.removed.remove(&add.path);
         let at = *self.by_path.entry(add.path.clone()).or_insert(self.files.len());
         let file = Some(FileLine { add, line });
         if at == self.files.len() {
@@ -164,6 +187,8 @@ impl State {
             tip_crc32c: self.tip_crc32c,
             checkpoints: self.checkpoints.clone(),
             last_checkpoint: self.last_checkpoint.clone(),
+            log_start: self.log_start,
+            removed: self.removed.clone(),
         };
         let mut lines = vec![json!({"snapshot": first}).to_string()];
         lines.extend(self.metadata.clone());
@@ -190,11 +215,18 @@ mod tests {
             "{\"txn\":{\"appId\":\"h\",\"version\":7}}"
         );
         state.commit(0, first.as_bytes()).unwrap();
-        let second = "{\"remove\":{\"path\":\"a\"}}\n{\"add\":{\"path\":\"c\",\"size\":5,\"tags\":{\"k\":\"v\",\"n\":null}}}";
+        let second = "{\"remove\":{\"path\":\"a\",\"deletionTimestamp\":77}}\n{\"add\":{\"path\":\"c\",\"size\":5,\"tags\":{\"k\":\"v\",\"n\":null}}}";
         state.commit(1, second.as_bytes()).unwrap();
         state.last_checkpoint = Some("{\"version\":1}\n".to_owned());
-        state.checkpoints =
-            vec![CheckpointFile { version: 1, name: "x".to_owned(), bytes: 9, crc32c: u32::MAX }];
+        state.checkpoints = vec![CheckpointFile {
+            version: 1,
+            name: "x".to_owned(),
+            bytes: 9,
+            crc32c: u32::MAX,
+            at: Some(5),
+        }];
+        state.log_start = 1;
+        state.removed.insert("d".to_owned(), 78);
 
         let mut again = State::default();
         again.apply(&state.to_snapshot()).unwrap();
@@ -202,6 +234,9 @@ mod tests {
             let files: Vec<_> = state.files().map(|add| (add.path.as_str(), add.size)).collect();
             assert_eq!(files, [("b", 4), ("c", 5)]);
             assert_eq!(state.positions["h"], 7);
+            let removed: Vec<_> =
+                state.removed.iter().map(|(path, millis)| (path.as_str(), *millis)).collect();
+            assert_eq!((removed, state.log_start), (vec![("a", 77), ("d", 78)], 1));
             assert_eq!(state.metadata.as_deref(), Some("{\"metaData\":{\"id\":\"m\"}}"));
             assert_eq!((state.tip_crc32c, state.checkpoint()), (crc32c::crc32c(second.as_bytes()), Some(1)));
         }

@@ -2,7 +2,7 @@
 //! Always: reads only; works beside a server and without one. Only what another writer made has no checksum to be held
 //! against: its commits behind a checkpoint, and its data files.
 
-use std::{fs, io, path::Path};
+use std::{collections::HashSet, fs, io, path::Path};
 
 use crate::{
     Damage,
@@ -24,7 +24,7 @@ pub fn check_table(directory: &Path, pace: &mut dyn FnMut(u64)) -> Vec<Damage> {
 
 /// As above, of a table that is being written: commits after `through` are under way, and left out.
 pub(crate) fn check_through(directory: &Path, through: u64, pace: &mut dyn FnMut(u64)) -> Vec<Damage> {
-    let mut check = Check { directory, pace, found: Vec::new() };
+    let mut check = Check { directory, pace, found: Vec::new(), live: None };
     match Manifest::read(directory) {
         Ok(Some(manifest)) => check.by_manifest(&manifest, through),
         Ok(None) => check.by_log(),
@@ -37,6 +37,8 @@ struct Check<'a> {
     directory: &'a Path,
     pace: &'a mut dyn FnMut(u64),
     found: Vec<Damage>,
+    /// The table's files as of the last look: compaction may have replaced one while others were read.
+    live: Option<HashSet<String>>,
 }
 
 impl Check<'_> {
@@ -104,7 +106,7 @@ impl Check<'_> {
             self.found_in_log(LAST_CHECKPOINT, text.len() as u64, "it is not what was written".to_owned());
         }
         if let Some((version, crc32c)) = state.snapshot_tip {
-            self.history(version, crc32c);
+            self.history(state.log_start, version, crc32c);
         }
         if let Some(state) = self.with_newer_commits(state) {
             self.files(&state);
@@ -126,10 +128,10 @@ impl Check<'_> {
     }
 
     /// The commits behind the snapshot, each by what the one after it says. Nobody needs them to read the table.
-    fn history(&mut self, version: u64, crc32c: u32) {
+    fn history(&mut self, log_start: u64, version: u64, crc32c: u32) {
         let Ok(files) = LogFiles::list(self.directory) else { return };
         let mut after = Some((version + 1, Some(crc32c)));
-        for (&version, name) in files.commits.range(..=version).rev() {
+        for (&version, name) in files.commits.range(log_start..=version).rev() {
             if let Some((next, _)) = after.filter(|(next, _)| *next != version + 1) {
                 self.found_in_log(&commit_name(next - 1), 0, "the commit file is missing".to_owned());
                 after = None;
@@ -159,7 +161,24 @@ impl Check<'_> {
                 crc32c,
                 pieces: pieces.as_ref(),
             };
-            self.found.extend(checksums::check_file(&self.directory.join(&add.path), &expected, self.pace));
+            let found = checksums::check_file(&self.directory.join(&add.path), &expected, self.pace);
+            if !found.is_empty() && self.is_live(&add.path) {
+                self.found.extend(found);
+            }
+        }
+    }
+
+    fn is_live(&mut self, path: &str) -> bool {
+        if self.live.as_ref().is_some_and(|live| !live.contains(path)) {
+            return false;
+        }
+        let manifest = Manifest::read(self.directory).ok().flatten();
+        match manifest.and_then(|manifest| State::of(&manifest).ok()) {
+            Some(state) if state.version.is_some() => {
+                let live = self.live.insert(state.files().map(|add| add.path.clone()).collect());
+                live.contains(path)
+            }
+            _ => true,
         }
     }
 

@@ -6,6 +6,7 @@
 //! 1. Write each table's rows to one new file and sync it, a few tables at a time.
 //! 2. Sync the directories of the new files.
 //! 3. Commit each table, first in its manifest and then in its log, a few at a time. Their syncs meet in the file system's journal and share its writes.
+//!    After it, in the same way, what compaction has made ready.
 //! 4. Checkpoint the tables whose log has grown long enough.
 //!
 //! A table that fails keeps what it has, rows or written files, and holds back only the returned position. One that could
@@ -24,9 +25,10 @@ use hw_schema::{Stream, rows};
 
 use crate::{
     LakeError, Table,
-    buffer::Buffer,
-    delta::{Addition, DeltaHome},
-    hot_file::{self, HotFile},
+    buffer::{Buffer, Encodings},
+    compact::Removed,
+    data_file::{self, DataFile},
+    delta::{Addition, DeltaHome, Replacement},
     lake::Shared,
     store::create_directories,
 };
@@ -194,17 +196,38 @@ impl LakeSink {
         stream::iter(work).buffer_unordered(lake.settings.tables_in_flight).collect().await
     }
 
+    /// The second part of step 3. One that fails is tried again in the next round, and is no fault of its table.
+    async fn commit_replacements(&mut self) -> Vec<Table> {
+        let lake = &*self.lake;
+        let work = lake
+            .offers
+            .all()
+            .into_iter()
+            .map(|(table, offer)| async move { (table, replace_files(lake, table, &offer).await) });
+        let work: Vec<_> = work.map(FutureExt::boxed).collect();
+        let outcomes: Vec<_> =
+            stream::iter(work).buffer_unordered(lake.settings.tables_in_flight).collect().await;
+        let mut replaced = Vec::new();
+        for (table, outcome) in outcomes {
+            match outcome {
+                Ok(true) => replaced.push(table),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(?table, %error, "compacted files wait for their commit"),
+            }
+        }
+        replaced
+    }
+
     /// Step 4. A checkpoint only makes the next open faster: failing to write one is no fault of the table.
     async fn write_checkpoints(&self, committed: &[Table]) {
         for &table in committed {
-            let (Some(buffer), Some(state)) = (self.buffers.get(&table), self.lake.committed(table)) else {
+            let (Some(name), Some(state)) = (self.lake.name(table), self.lake.committed(table)) else {
                 continue;
             };
-            let commits = state.snapshot.version.cast_unsigned() + 1;
-            if !commits.is_multiple_of(self.lake.settings.checkpoint_every) {
+            if !state.wants_checkpoint(self.lake.settings.checkpoint_every) {
                 continue;
             }
-            let home = self.lake.home(table, &buffer.name);
+            let home = self.lake.home(table, &name);
             let outcome = match home {
                 Ok(home) => home.checkpoint(&self.lake.registry).await,
                 Err(error) => Err(error),
@@ -212,7 +235,7 @@ impl LakeSink {
             match outcome {
                 Ok(Some(state)) => self.lake.publish(table, Arc::new(state)),
                 Ok(None) => {}
-                Err(error) => tracing::warn!(table = %buffer.name, %error, "no checkpoint was written"),
+                Err(error) => tracing::warn!(table = %name, %error, "no checkpoint was written"),
             }
         }
     }
@@ -313,9 +336,12 @@ impl Sink for LakeSink {
                 }
             }
         }
-        let committed: Vec<_> = committed.into_iter().collect();
         metrics::counter!("headwater_lake_commits_total").increment(committed.len() as u64);
-        self.write_checkpoints(&committed).await;
+        // Between the two a table's log may have become long enough, so each commit is followed by a look.
+        let appended: Vec<_> = committed.into_iter().collect();
+        self.write_checkpoints(&appended).await;
+        let replaced = self.commit_replacements().await;
+        self.write_checkpoints(&replaced).await;
         // A table that has to be served again holds the log back although its buffer is empty.
         Ok(self.releasable().min(self.rewind.unwrap_or(Seq(u64::MAX))))
     }
@@ -337,22 +363,49 @@ async fn write_rows(lake: &Shared, buffer: &mut Buffer) -> Result<(), LakeError>
     let work = buffer.to_write();
     let syncs = lake.syncs.clone();
     let path = directory.clone();
-    let file: HotFile = spawn_blocking(move || {
+    let (file, encodings): (DataFile, Encodings) = spawn_blocking(move || {
         let io_error = |source| LakeError::Io { path: path.clone(), source };
         create_directories(&*syncs, &path).map_err(io_error)?;
         let batches = work.batches().map_err(|source| LakeError::Rows { directory: path.clone(), source })?;
-        let file = hot_file::write(&work.spec(&path), &batches, &*syncs)?;
+        let spec = work.spec(path.clone());
+        let encodings = work.encodings(&spec, &batches)?;
+        let file = data_file::write(spec, &encodings.choices, &batches, &*syncs)?;
         let synced = syncs.directory(&path).map_err(io_error);
         if synced.is_err() {
             // The rows stay in memory and go into another file; this one would belong to nobody.
             let _ = std::fs::remove_file(path.join(&file.name));
         }
-        synced.map(|()| file)
+        synced.map(|()| (file, encodings))
     })
     .await
     .map_err(|_| LakeError::Panicked { directory })??;
-    buffer.wrote(file);
+    buffer.wrote(file, encodings);
     Ok(())
+}
+
+/// Returns whether the table has the new files now. It is too late for them if another commit took one of the old ones
+/// away; they are then removed as what nobody needs any more.
+async fn replace_files(lake: &Shared, table: Table, offer: &Replacement) -> Result<bool, LakeError> {
+    let home = lake.home(table, &offer.name)?;
+    let now = lake.settings.clock.now();
+    let replaced = match lake.committed(table) {
+        Some(base) => home.replace(base, offer, now, &lake.registry).await?,
+        None => None,
+    };
+    let since = now.0.div_euclid(1000);
+    let done = replaced.is_some();
+    match replaced {
+        Some(committed) => {
+            lake.publish(table, committed);
+            lake.trash.add(table, offer.removes.iter().map(|file| Removed::file(file, since)));
+        }
+        None => {
+            let files = offer.adds.iter().map(|file| Removed::name(&offer.name, &file.name, since));
+            lake.trash.add(table, files);
+        }
+    }
+    lake.offers.take(table);
+    Ok(done)
 }
 
 async fn commit_table(lake: &Shared, buffer: &mut Buffer) -> (Table, Result<(), LakeError>) {

@@ -71,6 +71,8 @@ pub struct LakeFile {
     pub crc32c: Option<u32>,
     /// Of its pieces. `None`: it was written before pieces had checksums, or by another writer.
     pub pieces: Option<Pieces>,
+    /// Compaction made it: its rows are in the order of (`_partition`, `_offset`), in the system tables in that of `_seq`.
+    pub compacted: bool,
 }
 
 /// What is known about a file's rows without opening it. A bound that is missing says nothing.

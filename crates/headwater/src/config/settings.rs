@@ -163,8 +163,11 @@ section! {
         commit_every: Duration = "2s",
         /// Within which time everything at rest is read again and held against its checksums.
         scrub_every: Duration = "24h",
-        /// The size that compaction aims at. Compaction is not built yet: this has no effect.
+        /// The size that compaction aims at: the many small files of a table become few of about this size.
         compact_to: ByteSize = "128MiB",
+        /// How long files that compaction has replaced, and commits of a table's log that stand before a checkpoint, are kept for
+        /// other engines that still read them. Statements of this server keep what they read, however long they run.
+        keep_old: Duration = "1h",
     }
 }
 

@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod closed;
 mod cloudevents;
+mod compaction;
 mod damage;
 mod directories;
 mod doctor;

@@ -2,7 +2,7 @@
 //! Always: what the manifest and the log agree on is taken without a replay. Where they do not, the log is checked by
 //! what its commits say of one another, delta-rs replays it, and a new checkpoint and a new manifest are made.
 
-use std::{fs, sync::Arc};
+use std::{collections::HashSet, fs, sync::Arc};
 
 use deltalake::{DeltaTable, checkpoints::create_checkpoint, kernel::Action};
 use hw_event::Seq;
@@ -10,11 +10,12 @@ use hw_pipeline::spawn_blocking;
 use hw_schema::Registry;
 use serde::Deserialize;
 
-use super::{Committed, DeltaHome, add_line};
+use super::{Committed, DeltaHome, Keeping, add_line};
 use crate::{
     Damage, LakeError,
     damage::place,
-    log_files::{LAST_CHECKPOINT, LOG, LogFiles, Tip, check_log},
+    data_file::parse_file_name,
+    log_files::{LAST_CHECKPOINT, LOG, LogFiles, Tip, check_log, names},
     manifest::{self, Manifest},
     reconcile::{Found, Known, distrust_checkpoints, reconcile},
     replay::{CheckpointFile, State},
@@ -113,7 +114,11 @@ impl DeltaHome {
             tip_crc32c: state.tip_crc32c,
             manifest_end,
             checkpoint: checkpoint.map(|file| (file.version, file.crc32c)),
+            log_start: state.log_start,
+            snapshot_bytes: state.snapshot_bytes,
+            loaded: true,
             repaired: Vec::new(),
+            removed: state.removed.clone().into_iter().collect(),
         })
     }
 
@@ -133,7 +138,8 @@ impl DeltaHome {
         self.sync_log().await?;
         repaired.extend(distrusted);
         tell(&repaired);
-        let state = self.replay(&tip).await?;
+        let mut state = self.replay(&tip).await?;
+        self.note_others(&mut state)?;
         let committed = self.committed(&state, None, registry)?;
         let mut committed = self.checkpoint_or_not(committed, state.clone(), registry).await;
         if committed.manifest_end.is_none() {
@@ -145,6 +151,21 @@ impl DeltaHome {
         }
         committed.repaired = repaired;
         Ok(Some(committed))
+    }
+
+    /// Files of ours that the table once had and has no more: the log alone does not say since when.
+    fn note_others(&self, state: &mut State) -> Result<(), LakeError> {
+        let position = state.positions.get(&*self.identity.app_id).copied().unwrap_or(0);
+        let known: HashSet<String> = state.files().map(|add| add.path.clone()).collect();
+        let now = self.keeping.now_millis();
+        for name in names(&self.directory)? {
+            let ours =
+                parse_file_name(&name).is_some_and(|(_, through)| through.0 <= position.cast_unsigned());
+            if ours && !known.contains(&name) {
+                state.removed.insert(name, now);
+            }
+        }
+        Ok(())
     }
 
     /// What delta-rs makes of the log.
@@ -219,6 +240,7 @@ impl DeltaHome {
     async fn write_manifest(&self, mut state: State) -> Result<(State, u64), LakeError> {
         let version = state.version.unwrap_or(0);
         let (directory, syncs) = (self.directory.clone(), self.syncs.clone());
+        let keeping = self.keeping.clone();
         self.blocking(move || {
             let files = LogFiles::list(&directory)?;
             // Others may have cleaned up what is old.
@@ -226,6 +248,9 @@ impl DeltaHome {
                 file.version != version
                     && files.checkpoints.get(&file.version).is_some_and(|names| names.contains(&file.name))
             });
+            give_up_old(&mut state, &keeping);
+            // A name that is gone for good needs no note.
+            state.removed.retain(|name, since| !keeping.is_over(*since) || directory.join(name).exists());
             let read = |name: &str| {
                 let path = directory.join(LOG).join(name);
                 fs::read(&path).map_err(|source| LakeError::Io { path, source })
@@ -237,6 +262,7 @@ impl DeltaHome {
                     name: name.clone(),
                     bytes: bytes.len() as u64,
                     crc32c: crc32c::crc32c(&bytes),
+                    at: Some(keeping.now_millis()),
                 });
             }
             let hint = directory.join(LOG).join(LAST_CHECKPOINT);
@@ -246,12 +272,27 @@ impl DeltaHome {
             };
             state.snapshot_tip = Some((version, state.tip_crc32c));
             let path = manifest::path(&directory);
-            let end = manifest::replace(&directory, version, &state.to_snapshot(), &*syncs)
+            let snapshot = state.to_snapshot();
+            state.snapshot_bytes = snapshot.len() as u64;
+            let end = manifest::replace(&directory, version, &snapshot, &*syncs)
                 .map_err(|source| LakeError::Io { path, source })?;
             Ok((state, end))
         })
         .await
     }
+}
+
+/// Which part of the log nobody needs any more: what stands before the newest checkpoint that has been there long enough,
+/// but never the last checkpoint: with the one before it, a damaged one can be made again.
+fn give_up_old(state: &mut State, keeping: &Keeping) {
+    let now = keeping.now_millis();
+    for file in &mut state.checkpoints {
+        file.at = Some(file.at.map_or(now, |at| at.min(now)));
+    }
+    let old = state.checkpoints.iter().filter(|file| file.at.is_some_and(|at| keeping.is_over(at)));
+    state.log_start = old.map(|file| file.version).max().unwrap_or(0).max(state.log_start);
+    let log_start = state.log_start;
+    state.checkpoints.retain(|file| file.version >= log_start);
 }
 
 fn tell(repaired: &[Damage]) {

@@ -140,6 +140,17 @@ pub fn empty(through: Seq) -> Delivery {
 
 /// Rows whose `_offset` and `a` are `seq * 1000 + index`.
 pub fn rows_delivery(stream: &Arc<Stream>, number: SchemaNumber, seq: Seq, count: u64) -> RowsDelivery {
+    rows_in_runs(stream, number, seq, &[(0, count as u32)])
+}
+
+/// The same, in runs of a partition and so many rows, one after the other.
+pub fn rows_in_runs(
+    stream: &Arc<Stream>,
+    number: SchemaNumber,
+    seq: Seq,
+    runs: &[(i32, u32)],
+) -> RowsDelivery {
+    let count: u64 = runs.iter().map(|(_, rows)| u64::from(*rows)).sum();
     let schema = stream.version(number).unwrap().clone();
     let first = seq.0 * 1000;
     let events: Vec<String> = (first..first + count)
@@ -177,8 +188,7 @@ pub fn rows_delivery(stream: &Arc<Stream>, number: SchemaNumber, seq: Seq, count
         })
         .collect();
     let body = RecordBatch::try_new(body_schema, columns).unwrap();
-    let runs = [(0, count as u32)];
-    let batch = rows::table_batch(&schema, number, &runs, Optional::EXTRA, seq, MINUTE, body).unwrap();
+    let batch = rows::table_batch(&schema, number, runs, Optional::EXTRA, seq, MINUTE, body).unwrap();
     RowsDelivery { stream: stream.clone(), seq, number, batch }
 }
 

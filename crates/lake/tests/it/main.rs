@@ -2,8 +2,11 @@
 //! table does to it.
 
 mod commits;
+mod compaction;
+mod compaction_faults;
 mod failures;
 mod fixture;
 mod follow;
 mod formats;
+mod growth;
 mod rot;

@@ -114,6 +114,7 @@ struct Sums {
     crashes: u64,
     recycled: u64,
     commits: u64,
+    compactions: u64,
     faults: u64,
     rows: u64,
     /// The fewest of a seed.
@@ -130,6 +131,7 @@ impl Sums {
         self.crashes += seen.crashes;
         self.recycled += seen.recycled;
         self.commits += seen.commits;
+        self.compactions += seen.compactions;
         self.faults += seen.faults;
         self.rows += seen.rows;
         let least = |min: &mut Option<u64>, value: u64| *min = Some(min.map_or(value, |min| min.min(value)));
@@ -141,13 +143,14 @@ impl Sums {
 
     fn summary(&self, failures: usize, took: Duration) -> String {
         format!(
-            "{{\"seeds\":{},\"appends\":{},\"crashes\":{},\"recycled\":{},\"commits\":{},\"faults\":{},\"rows\":{},\
+            "{{\"seeds\":{},\"appends\":{},\"crashes\":{},\"recycled\":{},\"commits\":{},\"compactions\":{},\"faults\":{},\"rows\":{},\
              \"failures\":{failures},\"seconds\":{:.0},\"seeds_per_second\":{:.1}}}",
             self.seeds,
             self.appends,
             self.crashes,
             self.recycled,
             self.commits,
+            self.compactions,
             self.faults,
             self.rows,
             took.as_secs_f64(),
@@ -220,6 +223,7 @@ fn known_to_find(bug: Bug) -> u64 {
         Bug::StaleSecondCommitter => 3,
         Bug::NoDirectorySync => 269,
         Bug::RecycleBeforeLakeSync => 5,
+        Bug::CompactedUnsynced => 9,
         Bug::RenameBeforeSync => 35,
         _ => 1,
     }

@@ -9,6 +9,7 @@ use std::{
 use hw_event::{Ack, Seq, Timestamp};
 use hw_gate::{Receipt, Refusal};
 use hw_journal::Recovered;
+use hw_lake::Turn;
 use hw_testkit::{Fault, Random};
 
 use crate::{
@@ -69,6 +70,8 @@ pub struct Seen {
     /// Times at which the journal had taken segments back since the last look: at least as many segments.
     pub recycled: u64,
     pub commits: u64,
+    /// Times at which compaction had files for the committer.
+    pub compactions: u64,
     pub faults: u64,
     pub rows: u64,
     pub hash: u64,
@@ -88,6 +91,8 @@ type Answers = Arc<Mutex<Vec<(For, Result<Receipt, Refusal>)>>>;
 struct Run {
     plan: Plan,
     random: Random,
+    /// When tables are compacted: drawn apart, so that it changes nothing else.
+    compaction: Random,
     world: World,
     oracle: Oracle,
     answers: Answers,
@@ -110,6 +115,7 @@ pub fn run(plan: Plan) -> Seen {
     let mut run = Run {
         plan,
         random,
+        compaction: Random::new(plan.seed ^ 0x00c0_4fac),
         world,
         oracle: Oracle::default(),
         answers: Answers::default(),
@@ -415,6 +421,26 @@ impl Run {
         }
         self.seen.commits += u64::from(boot.follower.status().commits > 0 && self.is_alive());
         self.oracle.trace(self.world.lake_disk.calls());
+        if self.is_alive() && self.compaction.one_in(2) {
+            self.compact(boot);
+        }
+    }
+
+    /// Some turns of compaction. What it has made ready waits for the next commit, which may never come, or come at once.
+    fn compact(&mut self, boot: &mut Boot) {
+        if self.plan.faults && self.compaction.one_in(5) {
+            self.world.lake_disk.inject(1 + self.compaction.below(12), Fault::PowerCut);
+        }
+        for _ in 0..1 + self.compaction.below(3) {
+            let turn = boot.compactor.turn(&mut |_| true);
+            self.oracle.trace(self.world.lake_disk.calls());
+            if let Turn::Offered(_) = turn {
+                self.seen.compactions += 1;
+            }
+        }
+        if self.is_alive() && self.compaction.one_in(2) {
+            self.commit(boot);
+        }
     }
 
     fn housekeeping(&mut self, boot: &mut Boot) {

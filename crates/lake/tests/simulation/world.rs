@@ -13,7 +13,7 @@ use hw_gate::{Catalog, Gate, GateParts, GateSettings, Running};
 use hw_journal::{
     BlockKind, BlockRef, Journal, JournalDriver, Log, ReadError, Recovered, Settings, StoredAppend,
 };
-use hw_lake::{Lake, LakeSettings};
+use hw_lake::{Compactor, Lake, LakeSettings};
 use hw_pipeline::{FollowerHandle, FollowerSettings, follow};
 use hw_schema::{Registry, Schema};
 use hw_testkit::{ManualClock, Random, SeededEntropy, SimDisk};
@@ -72,6 +72,7 @@ pub struct World {
     pub root: PathBuf,
     budget_bytes: u64,
     batch_bytes: usize,
+    compact_to: u64,
     boots: u64,
     _directory: tempfile::TempDir,
 }
@@ -88,6 +89,7 @@ pub struct Boot {
     pub log: Arc<dyn Log>,
     pub registry: Arc<Registry>,
     pub lake: Lake,
+    pub compactor: Compactor,
     pub follower: FollowerHandle,
     /// A second committer that knows nothing of the first.
     pub twin: Option<FollowerHandle>,
@@ -113,6 +115,8 @@ impl World {
             // Most have room for all; some are full until the next commit.
             budget_bytes: if random.one_in(4) { 1 << 20 } else { 8 << 20 },
             batch_bytes: [1, 4096, 1 << 20][random.below(3) as usize],
+            // Each file alone, some together, or all that there are and small ones too.
+            compact_to: [4 << 10, 24 << 10, 1 << 20][seed as usize % 3],
             boots: 0,
             _directory: directory,
         }
@@ -143,6 +147,7 @@ impl World {
             clock: clock.clone(),
             tables_in_flight: 1,
             checkpoint_every: 6,
+            compact_to: self.compact_to,
             ..LakeSettings::default()
         };
         let open = || {
@@ -183,6 +188,7 @@ impl World {
             settings: GateSettings { event_bytes: 1 << 16, depth: 16, inflight_bytes: 1 << 20 },
         };
         let (gate, running) = runtime.block_on(async { Gate::start(parts, recovered.clone()) });
+        let compactor = lake.compactor();
         let boot = Boot {
             still,
             runtime,
@@ -193,6 +199,7 @@ impl World {
             log,
             registry,
             lake,
+            compactor,
             follower,
             twin,
             seal_keys,
@@ -238,7 +245,21 @@ impl Boot {
 
     /// A clean stop: everything that was submitted is answered, committed and sealed.
     pub fn close(self) {
-        let Boot { still, runtime, gate, running, journal, mut driver, follower, twin, lake, log, .. } = self;
+        let Boot {
+            still,
+            runtime,
+            gate,
+            running,
+            journal,
+            mut driver,
+            follower,
+            twin,
+            lake,
+            compactor,
+            log,
+            ..
+        } = self;
+        drop(compactor);
         gate.close();
         runtime.block_on(async {
             let ended = tokio::spawn(running.finished());
