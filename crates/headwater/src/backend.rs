@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use axum::Router;
 use hw_pipeline::FollowerHandle;
-use hw_query::{Cut, Engine, child::Children};
+use hw_query::{Cut, Engine, Names, child::Children};
 use hw_schema::Registry;
 use hw_serve::{CutFailed, Guard, VerifyRefused};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -41,9 +41,9 @@ pub struct Backend {
 
 #[async_trait]
 impl hw_serve::Backend for Backend {
-    async fn cut(&self) -> Result<Cut, CutFailed> {
-        let tables = self.tables.clone();
-        let cut = tokio::task::spawn_blocking(move || tables.cut()).await;
+    async fn cut(&self, names: &Names) -> Result<Cut, CutFailed> {
+        let (tables, names) = (self.tables.clone(), names.clone());
+        let cut = tokio::task::spawn_blocking(move || tables.cut_for(&names)).await;
         cut.map_err(|error| CutFailed(error.to_string()))?.map_err(|error| CutFailed(error.to_string()))
     }
 

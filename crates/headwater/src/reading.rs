@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    path::Path,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
@@ -17,8 +18,8 @@ use hw_journal::{Journal, Log, ReadError};
 use hw_lake::{Bounds, Lake, LakeFile, Table, TableSnapshot};
 use hw_pipeline::hot::{Hot, HotTail};
 use hw_query::{
-    Cut, CutFile, Files, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Pieces, Range, TableCut,
-    TableKind, streams_schema,
+    Cut, CutFile, Files, HotBatches, HotError, HotSource, Listed, Names, NoHot, NotSeen, PayloadOpener,
+    Pieces, Range, TableCut, TableKind, streams_schema,
 };
 use hw_schema::{Mode, Registry, Stream, rows};
 use hw_vault::SealKeys;
@@ -54,30 +55,40 @@ impl Tables {
 
     fn files(&self, table: &str, snapshot: &Arc<TableSnapshot>) -> Files {
         let lists = || self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, files)) = lists().get(table)
+        let last = lists().get(table).cloned();
+        if let Some((of, files)) = &last
             && std::ptr::eq(of.as_ptr(), Arc::as_ptr(snapshot))
         {
             return files.clone();
         }
-        let files: Vec<CutFile> = snapshot.files.iter().map(|file| cut_file(file)).collect();
-        let files = Files::from(files);
+        let before = last.map(|(_, files)| files).unwrap_or_default();
+        let files = files_after(&before, snapshot);
         lists().insert(table.to_owned(), (Arc::downgrade(snapshot), files.clone()));
         files
     }
 
     /// All tables as of now. Blocking: the ledger's tail is read from the journal.
     pub fn cut(&self) -> Result<Cut, CutError> {
+        self.cut_of(None)
+    }
+
+    /// As `cut`, for a statement in which these names stand: what it cannot read is not gathered. Reading it is an error.
+    pub fn cut_for(&self, names: &Names) -> Result<Cut, CutError> {
+        self.cut_of(Some(names))
+    }
+
+    fn cut_of(&self, names: Option<&Names>) -> Result<Cut, CutError> {
         let mut takes = 0;
         loop {
             takes += 1;
-            match self.take() {
+            match self.take(names) {
                 Err(CutError::Read(ReadError::Gone { .. })) if takes < TAKES_MAX => {}
                 taken => return taken,
             }
         }
     }
 
-    fn take(&self) -> Result<Cut, CutError> {
+    fn take(&self, names: Option<&Names>) -> Result<Cut, CutError> {
         let log: Arc<dyn Log> = Arc::new(self.journal.clone());
         let streams = self.registry.all();
         // What the journal no longer keeps is in the lake, also of tables that had nothing to commit since.
@@ -92,6 +103,9 @@ impl Tables {
         let ledger = self.lake.table(Table::Ledger);
         let durable = *log.durable().borrow();
         let moment = Moment { log: &log, in_lake, durable, out_of_service };
+        let may_mean = |name: &str, kind| names.is_none_or(|names| names.may_mean(name, kind));
+        // The table `streams` says of each stream how many rows are hot.
+        let counts = names.is_none_or(Names::may_mean_streams);
 
         let mut tables = Vec::with_capacity(streams.len() + 2);
         let mut hot_rows = Vec::with_capacity(streams.len());
@@ -102,6 +116,10 @@ impl Tables {
             };
             let columns = schema.table_columns().clone();
             let source = TableSource { name: stream.name.sql_name(), kind: TableKind::Stream, columns };
+            if !counts && !may_mean(&source.name, source.kind) {
+                tables.push(self.not_seen(source));
+                continue;
+            }
             let id = Table::Stream(stream.id);
             let table = self.table(&moment, id, source, snapshot.as_ref(), Hot::Rows(stream.id))?;
             hot_rows.push(table.hot.rows());
@@ -114,10 +132,28 @@ impl Tables {
         for (id, kind, columns, snapshot, hot) in system {
             let name = if id == Table::Rejects { "rejects" } else { "ledger" };
             let source = TableSource { name: name.to_owned(), kind, columns };
-            tables.push(self.table(&moment, id, source, snapshot.as_ref(), hot)?);
+            tables.push(match may_mean(name, kind) {
+                true => self.table(&moment, id, source, snapshot.as_ref(), hot)?,
+                false => self.not_seen(source),
+            });
         }
-        let streams = self.streams(&streams, &snapshots, &hot_rows)?;
+        let streams = match counts {
+            true => self.streams(&streams, &snapshots, &hot_rows)?,
+            false => RecordBatch::new_empty(streams_schema()),
+        };
         Ok(Cut { tables, streams })
+    }
+
+    fn not_seen(&self, source: TableSource) -> TableCut {
+        TableCut {
+            name: source.name,
+            kind: source.kind,
+            columns: source.columns,
+            lake_root: self.lake.root().to_owned(),
+            files: Files::default(),
+            hot: Arc::new(NotSeen),
+            damage: None,
+        }
     }
 
     fn table(
@@ -222,6 +258,20 @@ struct TableSource {
     columns: SchemaRef,
 }
 
+/// The list of a snapshot, which shares with the list before it what is in both: a file has its name for ever.
+fn files_after(before: &Files, snapshot: &TableSnapshot) -> Files {
+    let of = &snapshot.files;
+    // Mostly some have come and none has gone.
+    let same = before.iter().zip(of).take_while(|(listed, file)| listed.path == file.path).count();
+    let rest = &before[same..];
+    let known: HashMap<&Path, &Arc<Listed>> = rest.iter().map(|listed| (&*listed.path, listed)).collect();
+    let later = of[same..].iter().map(|file| match known.get(&*file.path) {
+        Some(listed) => Arc::clone(listed),
+        None => Arc::new(Listed::from(cut_file(file))),
+    });
+    before[..same].iter().cloned().chain(later).collect::<Vec<_>>().into()
+}
+
 fn cut_file(file: &LakeFile) -> CutFile {
     let range = |bounds: Option<Bounds>| bounds.map(|bounds| Range { min: bounds.min, max: bounds.max });
     CutFile {
@@ -232,6 +282,7 @@ fn cut_file(file: &LakeFile) -> CutFile {
         offset: range(file.stats.offset),
         seq: range(file.stats.seq),
         time: range(file.stats.time),
+        received_at: range(file.stats.received_at),
         crc32c: file.crc32c,
         pieces: file
             .pieces

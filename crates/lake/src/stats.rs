@@ -15,6 +15,8 @@ use serde_json::{Map, Value, json};
 
 use crate::table::{Bounds, FileStats, PlaceColumns};
 
+/// Of a stream's table; the system tables have none of this name.
+const RECEIVED_AT: &str = "_received_at";
 /// Of the user's columns only the first ones get statistics, as Delta's writers have it; the reserved ones do.
 const USER_COLUMNS_MAX: usize = 32;
 
@@ -158,6 +160,7 @@ pub(crate) fn parse(stats: &str, columns: PlaceColumns) -> Option<(u64, FileStat
         offset: bounds(columns.offset),
         seq: bounds(columns.seq),
         time: bounds(columns.time),
+        received_at: bounds(RECEIVED_AT),
     };
     Some((rows, stats))
 }
@@ -190,7 +193,8 @@ mod tests {
             Field::new("secret", DataType::Int64, true),
             Field::new("name", DataType::Utf8, true),
             Field::new("_offset", DataType::Int64, true),
-            Field::new("_time", time, true),
+            Field::new("_time", time.clone(), true),
+            Field::new("_received_at", time, true),
         ]);
         let times = vec![Some(-1_500), Some(1_700_000_000_123_456), None];
         RecordBatch::try_new(
@@ -200,6 +204,7 @@ mod tests {
                 Arc::new(StringArray::from(vec![Some("a"), None, None])),
                 Arc::new(Int64Array::from(vec![9, 7, 8])),
                 Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")),
+                Arc::new(TimestampMicrosecondArray::from(vec![5_000, 7_001, 6_000]).with_timezone("UTC")),
             ],
         )
         .unwrap()
@@ -213,9 +218,9 @@ mod tests {
         let json: Value = serde_json::from_str(&gather.to_json()).unwrap();
         let expected = json!({
             "numRecords": 3,
-            "minValues": {"_offset": 7, "_time": "1969-12-31T23:59:59.998Z"},
-            "maxValues": {"_offset": 9, "_time": "2023-11-14T22:13:20.124Z"},
-            "nullCount": {"name": 2, "_offset": 0, "_time": 1},
+            "minValues": {"_offset": 7, "_time": "1969-12-31T23:59:59.998Z", "_received_at": "1970-01-01T00:00:00.005Z"},
+            "maxValues": {"_offset": 9, "_time": "2023-11-14T22:13:20.124Z", "_received_at": "1970-01-01T00:00:00.008Z"},
+            "nullCount": {"name": 2, "_offset": 0, "_time": 1, "_received_at": 0},
         });
         assert_eq!(json, expected);
 
@@ -224,6 +229,7 @@ mod tests {
         assert_eq!(stats.offset, Some(Bounds { min: 7, max: 9 }));
         assert_eq!(stats.time, Some(Bounds { min: -2_000, max: 1_700_000_000_124_000 }));
         assert_eq!(stats.seq, None);
+        assert_eq!(stats.received_at, Some(Bounds { min: 5_000, max: 8_000 }));
     }
 
     #[test]

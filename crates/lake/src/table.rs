@@ -84,6 +84,8 @@ pub struct FileStats {
     /// Event time in a stream's table, `received_at` in `rejects`, `minute` in `ledger`; microseconds, to
     /// the enclosing milliseconds.
     pub time: Option<Bounds>,
+    /// `_received_at` of a stream's table.
+    pub received_at: Option<Bounds>,
 }
 
 /// Both inclusive.

@@ -187,8 +187,8 @@ pub fn decode_rows(
     Ok((stream, batch))
 }
 
-/// As `decode_rows`, by a schema that the caller has found: that it is the block's is checked.
-pub(crate) fn decode_rows_by(
+/// By a schema that the caller has found: that it is the block's is checked.
+fn decode_rows_by(
     schema: &Schema,
     header: &BlockHeader,
     seq: Seq,
@@ -196,21 +196,22 @@ pub(crate) fn decode_rows_by(
     body: Bytes,
 ) -> Result<RecordBatch, DecodeError> {
     let number = hw_event::SchemaNumber(header.schema);
+    let optional = optional_of(schema, header)?;
+    let body = rows::decode(&rows::body_schema(schema, optional), header.encoding, body)?;
+    Ok(rows::table_batch(schema, number, &runs(header), optional, seq, received_at, body)?)
+}
+
+/// Which columns a Rows block has beside its schema's; that it is the schema's is checked.
+pub(crate) fn optional_of(schema: &Schema, header: &BlockHeader) -> Result<Optional, DecodeError> {
     let [a, b, c, d, e, f, g, h, ..] = schema.fingerprint();
     if header.fingerprint != u64::from_le_bytes([a, b, c, d, e, f, g, h]) {
         return Err(DecodeError::Fingerprint { stream: header.stream, number: header.schema });
     }
     let extension = header.extensions.iter().find(|extension| extension.tag == Extension::OPTIONAL_COLUMNS);
-    let optional = match extension {
-        None => Optional::default(),
-        Some(extension) => {
-            let bits = <[u8; 4]>::try_from(&extension.value[..]).ok();
-            bits.and_then(|bits| Optional::from_bits(u32::from_le_bytes(bits)))
-                .ok_or_else(|| DecodeError::Optional(extension.value.slice(..extension.value.len().min(8))))?
-        }
-    };
-    let body = rows::decode(&rows::body_schema(schema, optional), header.encoding, body)?;
-    Ok(rows::table_batch(schema, number, &runs(header), optional, seq, received_at, body)?)
+    let Some(extension) = extension else { return Ok(Optional::default()) };
+    let bits = <[u8; 4]>::try_from(&extension.value[..]).ok();
+    bits.and_then(|bits| Optional::from_bits(u32::from_le_bytes(bits)))
+        .ok_or_else(|| DecodeError::Optional(extension.value.slice(..extension.value.len().min(8))))
 }
 
 /// A Rejects block as rows of the table `rejects`.
@@ -244,6 +245,6 @@ pub(crate) fn decode_tally(registry: &Registry, value: &[u8]) -> Result<(Arc<Str
     Ok((stream, tally))
 }
 
-fn runs(header: &BlockHeader) -> Vec<(i32, u32)> {
+pub(crate) fn runs(header: &BlockHeader) -> Vec<(i32, u32)> {
     header.runs.iter().map(|run| (run.partition, run.rows)).collect()
 }

@@ -3,6 +3,8 @@
 //! never a body. They are good while the tail that they were made from lives: its leases are what keeps the segments.
 //! Not persisted and not between versions: both processes are of one binary.
 
+mod kept;
+
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
@@ -10,13 +12,13 @@ use std::{
 };
 
 use arrow::{
-    array::RecordBatch,
+    array::{ArrayRef, RecordBatch},
     datatypes::SchemaRef,
     error::ArrowError,
     ipc::{reader::StreamReader, writer::StreamWriter},
 };
 use hw_event::{Seq, StreamId, StreamName, Timestamp};
-use hw_journal::{BlockHeader, BlockPlace, BlockRef, PlaceError, SegmentReader};
+use hw_journal::{BlockHeader, BlockKind, BlockPlace, BlockRef, PlaceError, SegmentReader};
 use hw_schema::{
     Schema,
     rows::{self, RowsError},
@@ -25,9 +27,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     DecodeError,
-    decode::{decode_rejects_of, decode_rows_by},
+    decode::{decode_rejects_of, optional_of, runs},
     hot::{Content, HotTail, header_rows},
 };
+pub use kept::Kept;
 
 /// Compiled schemas that are kept; beyond it all are made anew.
 const SCHEMAS_MAX: usize = 256;
@@ -261,42 +264,170 @@ impl DetachedTail {
         self.rows
     }
 
-    /// Read, decoded and brought to the columns `to`, one block at a time. Blocking.
+    /// What is known of each part before it is read: a part is a block. Empty: nothing is known.
+    pub fn parts(&self) -> Vec<PartRanges> {
+        match &self.content {
+            Detached::Blocks { blocks, .. } => blocks.iter().map(PartRanges::of).collect(),
+            Detached::Batches(_) => Vec::new(),
+        }
+    }
+
+    /// Read, decoded and brought to the columns `to`, one part at a time. Blocking. `to` may be some of the table's columns:
+    /// then no others are decoded, and a block that they need nothing of is not read. `only`: these parts, in this order.
+    /// Columns are kept in `kept`, or taken from it, if all that is asked for has room there.
     pub fn batches(
         self: Arc<DetachedTail>,
         to: SchemaRef,
+        only: Option<Vec<usize>>,
+        kept: Option<Arc<Kept>>,
     ) -> impl Iterator<Item = Result<RecordBatch, DetachedError>> + Send {
         let count = match &self.content {
             Detached::Blocks { blocks, .. } => blocks.len(),
             Detached::Batches(batches) => batches.len(),
         };
-        (0..count).map(move |at| {
-            let batch = match &self.content {
-                Detached::Blocks { segments, decoders, blocks } => decoders.decode(&blocks[at], segments)?,
-                Detached::Batches(batches) => batches[at].clone(),
-            };
-            Ok(rows::adapt(batch, &to)?)
+        let parts = only.unwrap_or_else(|| (0..count).collect());
+        let kept = kept.filter(|kept| self.fits(&parts, &to, kept));
+        parts.into_iter().filter(move |part| *part < count).map(move |at| match &self.content {
+            Detached::Blocks { segments, decoders, blocks } => {
+                decoders.decode(&blocks[at], segments, &to, kept.as_deref())
+            }
+            Detached::Batches(batches) => Ok(rows::adapt(batches[at].clone(), &to)?),
         })
+    }
+
+    /// About, and as if all columns were as wide as one another.
+    fn fits(&self, parts: &[usize], to: &SchemaRef, kept: &Kept) -> bool {
+        let Detached::Blocks { decoders: Decoders::Rows(schemas), blocks, .. } = &self.content else {
+            return false;
+        };
+        let bodies = parts.iter().filter_map(|part| blocks.get(*part));
+        let bytes: u64 = bodies
+            .map(|block| {
+                let all = schemas
+                    .get(&block.header.schema)
+                    .map_or(1, |schema| schema.table_columns().fields().len());
+                u64::from(block.place.bytes) * to.fields().len().min(all) as u64 / all.max(1) as u64
+            })
+            .sum();
+        kept.fits(bytes)
+    }
+}
+
+/// What a block's header says of the values in it. Both ends are inside; every value of the block lies between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartRanges {
+    pub rows: u64,
+    pub partition: (i32, i32),
+    /// `None`: not known.
+    pub offset: Option<(i64, i64)>,
+    pub seq: u64,
+    /// Of events, microseconds. For rejects, when they came.
+    pub time: (i64, i64),
+    pub received_at: i64,
+}
+
+impl PartRanges {
+    fn of(block: &Block) -> PartRanges {
+        let runs = &block.header.runs;
+        let ends = |run: &hw_journal::Run| {
+            // As large as can be said is not known to be all.
+            (run.span < u32::MAX).then(|| (run.base, run.base.saturating_add(i64::from(run.span.max(1)) - 1)))
+        };
+        let both = |one: Option<(i64, i64)>, other: Option<(i64, i64)>| {
+            let (one, other) = (one?, other?);
+            Some((one.0.min(other.0), one.1.max(other.1)))
+        };
+        PartRanges {
+            rows: header_rows(&block.header) as u64,
+            partition: (
+                runs.iter().map(|run| run.partition).min().unwrap_or(i32::MIN),
+                runs.iter().map(|run| run.partition).max().unwrap_or(i32::MAX),
+            ),
+            offset: runs.iter().map(ends).reduce(both).flatten(),
+            seq: block.seq.0,
+            time: match block.header.kind {
+                BlockKind::Rejects => (block.received_at.0, block.received_at.0),
+                _ => (block.header.min_time.0, block.header.max_time.0),
+            },
+            received_at: block.received_at.0,
+        }
     }
 }
 
 impl Decoders {
-    fn decode(&self, block: &Block, segments: &SegmentReader) -> Result<RecordBatch, DetachedError> {
+    fn decode(
+        &self,
+        block: &Block,
+        segments: &SegmentReader,
+        to: &SchemaRef,
+        kept: Option<&Kept>,
+    ) -> Result<RecordBatch, DetachedError> {
         let Block { seq, received_at, header, place } = block;
-        let body = segments.read(place)?;
         let stream = header.stream;
-        let decoded = match self {
+        let told = |source| DetachedError::Decode { seq: *seq, source };
+        match self {
             Decoders::Rows(schemas) => match schemas.get(&header.schema) {
-                Some(schema) => decode_rows_by(schema, header, *seq, *received_at, body),
-                None => Err(DecodeError::UnknownSchema { stream, number: header.schema }),
+                Some(schema) => rows_of(schema, block, segments, to, kept),
+                None => Err(told(DecodeError::UnknownSchema { stream, number: header.schema })),
             },
             Decoders::Rejects(names) => match names.get(&stream) {
-                Some(name) => decode_rejects_of(name, header, *seq, *received_at, body),
-                None => Err(DecodeError::UnknownStream(stream)),
+                Some(name) => {
+                    let body = segments.read(place)?;
+                    let batch = decode_rejects_of(name, header, *seq, *received_at, body).map_err(told)?;
+                    Ok(rows::adapt(batch, to)?)
+                }
+                None => Err(told(DecodeError::UnknownStream(stream))),
             },
-        };
-        decoded.map_err(|source| DetachedError::Decode { seq: *seq, source })
+        }
     }
+}
+
+/// 1. Which columns the body has, and which of them are wanted.
+/// 2. Those that were kept.
+/// 3. If any is missing, the body: read, checked, and only the missing ones decoded.
+fn rows_of(
+    schema: &Schema,
+    block: &Block,
+    segments: &SegmentReader,
+    to: &SchemaRef,
+    kept: Option<&Kept>,
+) -> Result<RecordBatch, DetachedError> {
+    let Block { seq, received_at, header, place } = block;
+    let told = |source: DecodeError| DetachedError::Decode { seq: *seq, source };
+    let body_columns = rows::body_schema(schema, optional_of(schema, header).map_err(told)?);
+    let wanted = body_columns.fields().iter().enumerate();
+    let wanted = wanted.filter(|(_, field)| to.column_with_name(field.name()).is_some());
+
+    let key = kept::key(*seq, place);
+    let mut found: Vec<(&str, ArrayRef)> = Vec::new();
+    let mut missing = Vec::new();
+    for (index, field) in wanted {
+        match kept.and_then(|kept| kept.get(key, field.name())) {
+            Some(array) => found.push((field.name(), array)),
+            None => missing.push(index),
+        }
+    }
+    let runs = runs(header);
+    if !missing.is_empty() {
+        let body = segments.read(place)?;
+        let decoded = rows::decode_columns(&body_columns, header.encoding, body, &missing);
+        let decoded = decoded.map_err(|fault| told(fault.into()))?;
+        let counted: u64 = runs.iter().map(|&(_, rows)| u64::from(rows)).sum();
+        if counted != decoded.num_rows() as u64 {
+            let fault = format!("its runs count {counted} rows, it has {}", decoded.num_rows());
+            return Err(told(RowsError::Mismatch(fault).into()));
+        }
+        for (index, array) in missing.iter().zip(decoded.columns()) {
+            let name = body_columns.field(*index).name();
+            if let Some(kept) = kept {
+                kept.put(key, name, array);
+            }
+            found.push((name, ArrayRef::clone(array)));
+        }
+    }
+    let number = hw_event::SchemaNumber(header.schema);
+    let find = |name: &str| found.iter().find(|(of, _)| *of == name).map(|(_, array)| ArrayRef::clone(array));
+    Ok(rows::table_columns_of(to, number, &runs, *seq, *received_at, find)?)
 }
 
 fn taken_apart(sent: Blocks) -> Result<Vec<Block>, DetachedError> {

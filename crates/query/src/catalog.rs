@@ -1,6 +1,6 @@
 //! The catalog one statement sees: `headwater.public` with the cut's tables, `headwater.information_schema` with their
 //! names and columns. Always: filled before the statement is planned and never written to afterwards, because no
-//! statement that would passes. Holds no table that the cut does not name.
+//! statement that would passes. Holds no table that the cut does not name, and of those the ones that the statement can mean.
 
 use std::{path::Path, sync::Arc};
 
@@ -20,6 +20,7 @@ use hw_event::Principal;
 use crate::{
     Cut, PayloadOpener, TableKind,
     render::type_name,
+    statement::{Ask, Checked},
     system::{ledger, rejects, streams},
     table::LakeTable,
     verified::{Findings, Remembered},
@@ -28,20 +29,32 @@ use crate::{
 pub(crate) const CATALOG: &str = "headwater";
 pub(crate) const SCHEMA: &str = "public";
 pub(crate) const INFORMATION_SCHEMA: &str = "information_schema";
+const STREAMS: &str = "streams";
 
 /// `store` names the object store of a lake's root.
 pub(crate) fn catalog(
     cut: Cut,
+    checked: &Checked,
     principal: &Principal,
     opener: &Arc<dyn PayloadOpener>,
     findings: &Findings,
     remembered: &Remembered,
     store: impl Fn(&Path) -> Result<ObjectStoreUrl>,
 ) -> Result<Arc<dyn CatalogProvider>> {
-    let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::with_capacity(cut.tables.len() + 1);
+    let shows = shows(checked);
+    // A table takes its time to be made: only those are that the statement can name, or shows the columns of.
+    let made = |name: &str, kind| shows == Shows::Columns || checked.names.may_mean(name, kind);
+    let mut names: Vec<String> = cut.tables.iter().map(|table| table.name.clone()).collect();
+    names.push(STREAMS.to_owned());
+    names.sort_unstable();
+
+    let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
     let mut tallies = None;
     for table in cut.tables {
         let (name, kind) = (table.name.clone(), table.kind);
+        if !made(&name, kind) {
+            continue;
+        }
         let url = store(&table.lake_root)?;
         let physical: Arc<dyn TableProvider> =
             Arc::new(LakeTable::new(table, url, findings.clone(), remembered.clone()));
@@ -55,20 +68,43 @@ pub(crate) fn catalog(
         };
         tables.push((name, shown));
     }
-    tables.push(("streams".to_owned(), streams(cut.streams, tallies)?));
+    if shows == Shows::Columns || checked.names.may_mean_streams() {
+        tables.push((STREAMS.to_owned(), streams(cut.streams, tallies)?));
+    }
     tables.sort_by(|one, other| one.0.cmp(&other.0));
 
-    let information = MemorySchemaProvider::new();
-    information.register_table("tables".to_owned(), in_memory(table_names(&tables)?)?)?;
-    information.register_table("columns".to_owned(), in_memory(column_names(&tables)?)?)?;
+    let catalog = MemoryCatalogProvider::new();
+    if shows != Shows::Nothing {
+        let information = MemorySchemaProvider::new();
+        information.register_table("tables".to_owned(), in_memory(table_names(&names)?)?)?;
+        information.register_table("columns".to_owned(), in_memory(column_names(&tables)?)?)?;
+        catalog.register_schema(INFORMATION_SCHEMA, Arc::new(information))?;
+    }
     let public = MemorySchemaProvider::new();
     for (name, table) in tables {
         public.register_table(name, table)?;
     }
-    let catalog = MemoryCatalogProvider::new();
     catalog.register_schema(SCHEMA, Arc::new(public))?;
-    catalog.register_schema(INFORMATION_SCHEMA, Arc::new(information))?;
     Ok(Arc::new(catalog))
+}
+
+/// What a statement shows of the catalog itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    Nothing,
+    /// The names of all tables, and the columns of those that it names.
+    Names,
+    /// The columns of all.
+    Columns,
+}
+
+fn shows(checked: &Checked) -> Shows {
+    match checked.ask {
+        // Each view on columns stands in this schema.
+        _ if checked.names.contains(INFORMATION_SCHEMA) => Shows::Columns,
+        Ask::ShowTables | Ask::Describe(_) => Shows::Names,
+        Ask::Plan(_) => Shows::Nothing,
+    }
 }
 
 fn in_memory(batch: RecordBatch) -> Result<Arc<dyn TableProvider>> {
@@ -77,16 +113,16 @@ fn in_memory(batch: RecordBatch) -> Result<Arc<dyn TableProvider>> {
 
 type Named = [(String, Arc<dyn TableProvider>)];
 
-fn table_names(tables: &Named) -> Result<RecordBatch> {
+fn table_names(names: &[String]) -> Result<RecordBatch> {
     let text = |name| Field::new(name, DataType::Utf8, false);
     let columns = ["table_catalog", "table_schema", "table_name", "table_type"].map(text);
-    let repeated = |value: &'static str| Arc::new(StringArray::from(vec![value; tables.len()]));
+    let repeated = |value: &'static str| Arc::new(StringArray::from(vec![value; names.len()]));
     Ok(RecordBatch::try_new(
         Arc::new(Schema::new(columns.to_vec())),
         vec![
             repeated(CATALOG),
             repeated(SCHEMA),
-            Arc::new(StringArray::from_iter_values(tables.iter().map(|(name, _)| name))),
+            Arc::new(StringArray::from_iter_values(names)),
             repeated("BASE TABLE"),
         ],
     )?)

@@ -2,6 +2,7 @@
 //! Always: a value; two scans of one cut see the same rows. Does not know how a cut is taken.
 
 use std::{
+    collections::HashSet,
     fmt,
     ops::Deref,
     path::PathBuf,
@@ -15,6 +16,7 @@ use arrow::{
     array::RecordBatch,
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
+use datafusion::object_store::path::Path as Location;
 use serde::{Deserialize, Serialize};
 
 /// The tables of one moment, and the static part of the table `streams`.
@@ -51,8 +53,8 @@ pub enum TableKind {
     Ledger,
 }
 
-/// The files of a table at one version. Cheap to clone; made once a version, it is also sent once to each process that
-/// runs statements.
+/// The files of a table at one version. Cheap to clone. Versions that follow one another share their files, and what a
+/// process that runs statements is sent of a version is how it differs from one that it has.
 #[derive(Debug, Clone, Default)]
 pub struct Files(Arc<FileList>);
 
@@ -60,15 +62,14 @@ pub struct Files(Arc<FileList>);
 struct FileList {
     /// Of no other list in this process.
     id: u64,
-    files: Vec<CutFile>,
-    encoded: OnceLock<Vec<u8>>,
+    files: Vec<Arc<Listed>>,
 }
 
 impl Default for FileList {
     fn default() -> FileList {
         static IDS: AtomicU64 = AtomicU64::new(0);
         // A counter on its own: nothing else is ordered by it.
-        FileList { id: IDS.fetch_add(1, Ordering::Relaxed), files: Vec::new(), encoded: OnceLock::new() }
+        FileList { id: IDS.fetch_add(1, Ordering::Relaxed), files: Vec::new() }
     }
 }
 
@@ -76,25 +77,54 @@ impl Files {
     pub(crate) fn id(&self) -> u64 {
         self.0.id
     }
-
-    /// `None`: a path that is not UTF-8.
-    pub(crate) fn encoded(&self) -> Option<&[u8]> {
-        let encoded = self.0.encoded.get_or_init(|| postcard::to_stdvec(&self.0.files).unwrap_or_default());
-        (!encoded.is_empty()).then_some(encoded)
-    }
 }
 
 impl Deref for Files {
-    type Target = [CutFile];
+    type Target = [Arc<Listed>];
 
-    fn deref(&self) -> &[CutFile] {
+    fn deref(&self) -> &[Arc<Listed>] {
         &self.0.files
+    }
+}
+
+impl From<Vec<Arc<Listed>>> for Files {
+    fn from(files: Vec<Arc<Listed>>) -> Files {
+        Files(Arc::new(FileList { files, ..FileList::default() }))
     }
 }
 
 impl From<Vec<CutFile>> for Files {
     fn from(files: Vec<CutFile>) -> Files {
-        Files(Arc::new(FileList { files, ..FileList::default() }))
+        Files::from(files.into_iter().map(|file| Arc::new(Listed::from(file))).collect::<Vec<_>>())
+    }
+}
+
+/// A file in lists, with what is made of it once.
+#[derive(Debug)]
+pub struct Listed {
+    file: CutFile,
+    location: OnceLock<Location>,
+}
+
+impl Listed {
+    /// Its name in an object store that is rooted at the lake. `None`: it is not UTF-8.
+    pub(crate) fn location(&self) -> Option<&Location> {
+        let path = self.file.path.to_str()?;
+        Some(self.location.get_or_init(|| Location::from(path)))
+    }
+}
+
+impl From<CutFile> for Listed {
+    fn from(file: CutFile) -> Listed {
+        Listed { file, location: OnceLock::new() }
+    }
+}
+
+impl Deref for Listed {
+    type Target = CutFile;
+
+    fn deref(&self) -> &CutFile {
+        &self.file
     }
 }
 
@@ -106,11 +136,13 @@ pub struct CutFile {
     pub bytes: u64,
     /// Exactly the rows a reader finds: it answers `count(*)`.
     pub rows: u64,
-    /// Smallest and largest value of a reserved column; `None` is "not known". Times are microseconds.
+    /// Bounds of the values of a reserved column; `None` is "not known". Times are microseconds. `time` is `_time` in a
+    /// stream's table, `received_at` in `rejects`, `minute` in the ledger's.
     pub partition: Option<Range>,
     pub offset: Option<Range>,
     pub seq: Option<Range>,
     pub time: Option<Range>,
+    pub received_at: Option<Range>,
     /// CRC-32C of the whole file. `None`, with `pieces`: nothing is known about its bytes, and they are taken as they are.
     pub crc32c: Option<u32>,
     /// Of its pieces: with them only what is read is checked. Without, all of it at its first touch.
@@ -132,6 +164,39 @@ pub struct Range {
     pub max: i64,
 }
 
+/// What is known of some rows before they are read: bounds of their reserved columns, as [`CutFile`] has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ranges {
+    pub partition: Option<Range>,
+    pub offset: Option<Range>,
+    pub seq: Option<Range>,
+    pub time: Option<Range>,
+    pub received_at: Option<Range>,
+}
+
+impl CutFile {
+    pub(crate) fn ranges(&self) -> Ranges {
+        let CutFile { partition, offset, seq, time, received_at, .. } = *self;
+        Ranges { partition, offset, seq, time, received_at }
+    }
+}
+
+/// What a scan needs of the hot rows of a table. More may come: the engine filters, and takes columns by name.
+#[derive(Debug, Clone)]
+pub struct HotScan {
+    /// Of the table's columns; may be none at all.
+    pub columns: SchemaRef,
+    /// The parts in which a row can be that the statement asks for, in order. `None`: all.
+    pub parts: Option<Vec<usize>>,
+}
+
+/// A piece of the hot rows that can be read by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HotPart {
+    pub rows: u64,
+    pub ranges: Ranges,
+}
+
 pub type HotError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Pulled one batch at a time on a thread where blocking is allowed; at most two are in memory.
@@ -146,6 +211,16 @@ pub trait HotSource: Send + Sync + fmt::Debug {
     /// May be called more than once (a statement can name a table twice), each time from the first row.
     /// A batch may have the columns of an older schema; they are matched by name.
     fn batches(&self) -> Result<HotBatches, HotError>;
+
+    /// The parts that `batches_of` can be asked for, in the order of their rows. Empty: only all of them together.
+    fn parts(&self) -> Vec<HotPart> {
+        Vec::new()
+    }
+
+    /// As `batches`, of what a scan needs.
+    fn batches_of(&self, _: &HotScan) -> Result<HotBatches, HotError> {
+        self.batches()
+    }
 
     /// What a process of the same binary needs to read the same rows while this value lives; a
     /// [`HotOpener`](crate::child::HotOpener) makes a source of it there. `None`: only this process can read them.
@@ -170,6 +245,42 @@ impl HotSource for NoHot {
 
     fn batches(&self) -> Result<HotBatches, HotError> {
         Ok(Box::new(std::iter::empty()))
+    }
+}
+
+/// A table whose rows were not asked for when the cut was taken. Reading them is an error, never an empty table.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NotSeen;
+
+impl HotSource for NotSeen {
+    fn rows(&self) -> usize {
+        // Not none: nothing may take the table for empty.
+        1
+    }
+
+    fn batches(&self) -> Result<HotBatches, HotError> {
+        Err("the table's rows were not sent, because its name does not stand in the statement".into())
+    }
+}
+
+/// Every name that stands in a statement's text, which are all that can mean a table.
+#[derive(Debug, Clone, Default)]
+pub struct Names(pub(crate) HashSet<String>);
+
+impl Names {
+    /// Can the statement read rows of this table?
+    pub fn may_mean(&self, table: &str, kind: TableKind) -> bool {
+        // The table `streams` is a view on the ledger's.
+        self.0.contains(table) || kind == TableKind::Ledger && self.may_mean_streams()
+    }
+
+    /// Can it read the table `streams`?
+    pub fn may_mean_streams(&self) -> bool {
+        self.0.contains("streams")
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.0.contains(name)
     }
 }
 

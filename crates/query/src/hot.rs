@@ -1,12 +1,15 @@
 //! Scans the rows of a table that are durable in the journal and not yet in the lake.
-//! Always: pulled one batch at a time, only when the plan runs, off the threads that compute. Columns are matched by
+//! Always: pulled a few batches at a time, only when the plan runs, off the threads that compute. Columns are matched by
 //! name; the ones a batch lacks are NULL. Does not decode anything: that is the source's work.
+//!
+//! Small batches are put together: a producer that waits for each of its requests makes a block of one row each time, and
+//! what an operator does once a batch would be most of its work.
 
 use std::{collections::VecDeque, fmt, sync::Arc};
 
 use arrow::{
-    array::{RecordBatch, RecordBatchOptions, new_null_array},
-    compute::CastOptions,
+    array::{Array, RecordBatch, RecordBatchOptions, new_null_array},
+    compute::{CastOptions, concat_batches},
     datatypes::SchemaRef,
 };
 use datafusion::{
@@ -26,26 +29,56 @@ use datafusion::{
 };
 use futures::stream;
 
-use crate::{HotBatches, HotSource};
+use crate::{
+    HotBatches, HotPart, HotScan, HotSource,
+    known::{Known, tell_hot},
+};
+
+/// A batch with less than this part of the rows that one may hold, and less than so many bytes, is put together with others …
+const SMALL_PART: usize = 4;
+const SMALL_BYTES: usize = 256 * 1024;
+/// … until they have half of the rows, or so many bytes.
+const TOGETHER_BYTES: usize = 2 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct HotExec {
     source: Arc<dyn HotSource>,
+    scan: HotScan,
     /// What it yields: the table's columns after the projection.
     columns: SchemaRef,
+    statistics: Arc<Statistics>,
     properties: Arc<PlanProperties>,
 }
 
 impl HotExec {
+    /// `stored`: the table's columns as the source has them; `table`: as the statement computes with them. `left`: of the
+    /// source's parts, those that can hold a row that is asked for.
     pub(crate) fn new(
         source: Arc<dyn HotSource>,
+        stored: &SchemaRef,
         table: &SchemaRef,
         projection: Option<&Vec<usize>>,
+        parts: &[HotPart],
+        left: Option<Vec<usize>>,
+        known: &Known,
     ) -> Result<HotExec> {
-        let columns = match projection {
-            Some(indices) => Arc::new(table.project(indices)?),
-            None => Arc::clone(table),
+        let projected = |columns: &SchemaRef| match projection {
+            Some(indices) => columns.project(indices).map(Arc::new),
+            None => Ok(Arc::clone(columns)),
         };
+        let columns = projected(table)?;
+        let mut statistics = Statistics::new_unknown(table);
+        statistics.num_rows = match &left {
+            None => Precision::Exact(source.rows()),
+            Some(left) => {
+                let rows: u64 = left.iter().filter_map(|part| parts.get(*part)).map(|part| part.rows).sum();
+                usize::try_from(rows).map_or(Precision::Absent, Precision::Inexact)
+            }
+        };
+        if left.is_none() {
+            tell_hot(known, &mut statistics, parts);
+        }
+        let statistics = Arc::new(statistics.project(projection));
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&columns)),
             Partitioning::UnknownPartitioning(1),
@@ -53,13 +86,18 @@ impl HotExec {
             Boundedness::Bounded,
         )
         .with_scheduling_type(SchedulingType::Cooperative);
-        Ok(HotExec { source, columns, properties: Arc::new(properties) })
+        let scan = HotScan { columns: projected(stored)?, parts: left };
+        Ok(HotExec { source, scan, columns, statistics, properties: Arc::new(properties) })
     }
 }
 
 impl DisplayAs for HotExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HotExec: rows={}", self.source.rows())
+        write!(f, "HotExec: rows={}", self.source.rows())?;
+        match &self.scan.parts {
+            Some(parts) => write!(f, ", parts={}", parts.len()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -95,11 +133,13 @@ impl ExecutionPlan for HotExec {
             source: Arc::clone(&self.source),
             batches: None,
             ready: VecDeque::new(),
+            scan: self.scan.clone(),
             columns: Arc::clone(&self.columns),
+            begun: false,
             rows_max: context.session_config().batch_size().max(1),
         };
         let batches = stream::try_unfold(pull, |pull| async move {
-            // A thread is held for one batch at a time: a scan that waits for its reader holds none.
+            // A thread is held for one pull at a time: a scan that waits for its reader holds none.
             tokio::task::spawn_blocking(move || pull.next())
                 .await
                 .map_err(|fault| DataFusionError::ExecutionJoin(Box::new(fault)))?
@@ -108,9 +148,7 @@ impl ExecutionPlan for HotExec {
     }
 
     fn statistics_from_inputs(&self, _: &[Arc<Statistics>], _: &StatisticsArgs) -> Result<Arc<Statistics>> {
-        let mut statistics = Statistics::new_unknown(&self.columns);
-        statistics.num_rows = Precision::Exact(self.source.rows());
-        Ok(Arc::new(statistics))
+        Ok(Arc::clone(&self.statistics))
     }
 }
 
@@ -120,29 +158,60 @@ struct Pull {
     batches: Option<HotBatches>,
     /// Parts of the last batch that are still to be handed out.
     ready: VecDeque<RecordBatch>,
+    scan: HotScan,
     columns: SchemaRef,
+    begun: bool,
     rows_max: usize,
 }
 
 impl Pull {
     fn next(mut self) -> Result<Option<(RecordBatch, Pull)>> {
+        if let Some(batch) = self.ready.pop_front() {
+            return Ok(Some((batch, self)));
+        }
+        let (mut small, mut rows, mut bytes) = (Vec::new(), 0, 0);
+        let columns = Arc::clone(&self.columns);
         loop {
-            if let Some(batch) = self.ready.pop_front() {
-                return Ok(Some((batch, self)));
-            }
             let batches = match &mut self.batches {
                 Some(batches) => batches,
-                none => none.insert(self.source.batches().map_err(DataFusionError::External)?),
+                none => none.insert(self.source.batches_of(&self.scan).map_err(DataFusionError::External)?),
             };
-            let Some(batch) = batches.next().transpose().map_err(DataFusionError::External)? else {
-                return Ok(None);
-            };
-            let batch = fit(&batch, &self.columns)?;
-            for start in (0..batch.num_rows()).step_by(self.rows_max) {
-                self.ready.push_back(batch.slice(start, self.rows_max.min(batch.num_rows() - start)));
+            let Some(batch) = batches.next().transpose().map_err(DataFusionError::External)? else { break };
+            let batch = fit(&batch, &columns)?;
+            let batch_bytes = bytes_of(&batch)?;
+            if batch.num_rows() >= self.rows_max / SMALL_PART || batch_bytes >= SMALL_BYTES {
+                self.ready.extend(
+                    (0..batch.num_rows())
+                        .step_by(self.rows_max)
+                        .map(|start| batch.slice(start, self.rows_max.min(batch.num_rows() - start))),
+                );
+                break;
+            }
+            rows += batch.num_rows();
+            bytes += batch_bytes;
+            if batch.num_rows() > 0 {
+                small.push(batch);
+            }
+            // The first rows wait for no others: whoever reads them may want no more.
+            let first = !std::mem::replace(&mut self.begun, true);
+            if first || rows >= self.rows_max / 2 || bytes >= TOGETHER_BYTES {
+                break;
             }
         }
+        if let [_, _, ..] = small[..] {
+            small = vec![concat_batches(&columns, &small)?];
+        }
+        for batch in small {
+            self.ready.push_front(batch);
+        }
+        Ok(self.ready.pop_front().map(|batch| (batch, self)))
     }
+}
+
+/// Of its rows alone: its columns may stand in the memory of a whole block.
+fn bytes_of(batch: &RecordBatch) -> Result<usize> {
+    let columns = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
+    Ok(columns.sum::<Result<usize, _>>()?)
 }
 
 /// The batch with just these columns. A struct of an older schema gets its newer fields as NULL, the same way the

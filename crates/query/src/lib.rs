@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod functions;
 mod hot;
+mod known;
 mod prune;
 pub mod render;
 mod runner;
@@ -21,11 +22,12 @@ mod system;
 mod table;
 mod threads;
 mod verified;
+mod views;
 
 pub use answer::Answer;
 pub use cut::{
-    Cut, CutFile, Files, HotBatches, HotError, HotSource, NoHot, PayloadOpener, Pieces, Range, TableCut,
-    TableKind, streams_schema,
+    Cut, CutFile, Files, HotBatches, HotError, HotPart, HotScan, HotSource, Listed, Names, NoHot, NotSeen,
+    PayloadOpener, Pieces, Range, Ranges, TableCut, TableKind, streams_schema,
 };
 pub use engine::Engine;
 pub use error::QueryError;

@@ -1,5 +1,5 @@
-//! Leaves out files that cannot hold a row a statement asks for, by what the lake knows of the reserved columns.
-//! Always: a file is left out only if its smallest and largest values prove it; an unknown value proves nothing.
+//! Leaves out files, and parts of the hot rows, that cannot hold a row a statement asks for, by what is known of their
+//! reserved columns. Always: left out only if the bounds of the values prove it; an unknown bound proves nothing.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -15,59 +15,53 @@ use datafusion::{
     physical_optimizer::pruning::PruningPredicateBuilder,
 };
 
-use crate::{CutFile, Range, TableKind};
+use crate::{Range, Ranges, TableKind, known::Of};
 
-pub(crate) fn prune<'a>(
+/// What of these can hold a row that passes the filters, as places among them. `None`: all of them.
+pub(crate) fn prune(
     state: &dyn Session,
     columns: &SchemaRef,
     kind: TableKind,
-    files: &'a [CutFile],
+    ranges: &dyn Fn() -> Vec<Ranges>,
     filters: &[Expr],
-) -> Result<Vec<&'a CutFile>> {
-    let all = || files.iter().collect();
-    let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(all()) };
+) -> Result<Option<Vec<usize>>> {
+    // Most statements say nothing of a reserved column, and a list can be long.
+    let said =
+        |filter: &Expr| filter.column_refs().iter().any(|column| Of::column(kind, &column.name).is_some());
+    let filters = filters.iter().filter(|filter| said(filter)).cloned();
+    let Some(filter) = conjunction(filters) else { return Ok(None) };
     let schema = DFSchema::try_from(Arc::clone(columns))?;
     let predicate = state.create_physical_expr(filter, &schema)?;
     // A predicate that cannot be turned into one over ranges prunes nothing.
     let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(columns));
-    let Ok(predicate) = builder.try_build(predicate) else { return Ok(all()) };
-    let keep = predicate.prune(&FileRanges { kind, files })?;
-    Ok(files.iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect())
+    let Ok(predicate) = builder.try_build(predicate) else { return Ok(None) };
+    let ranges = ranges();
+    let keep = predicate.prune(&Bounds { kind, ranges: &ranges })?;
+    Ok(Some(keep.into_iter().enumerate().filter_map(|(place, keep)| keep.then_some(place)).collect()))
 }
 
-struct FileRanges<'a> {
+struct Bounds<'a> {
     kind: TableKind,
-    files: &'a [CutFile],
+    ranges: &'a [Ranges],
 }
 
-impl FileRanges<'_> {
+impl Bounds<'_> {
     fn column(&self, column: &Column, end: fn(Range) -> i64) -> Option<ArrayRef> {
-        use TableKind::{Ledger, Rejects, Stream};
-        let files = self.files.iter();
-        // A user's field may be called `offset` too: only a table's own reserved names are looked up.
-        Some(match (self.kind, column.name.as_str()) {
-            (Stream, "_partition") | (Rejects, "partition") => {
-                let value = |range| i32::try_from(end(range)).ok();
-                Arc::new(files.map(|file| file.partition.and_then(value)).collect::<Int32Array>())
-            }
-            (Stream, "_offset") | (Rejects, "offset") => {
-                Arc::new(files.map(|file| file.offset.map(end)).collect::<Int64Array>())
-            }
-            (Stream | Ledger, "_seq") | (Rejects, "seq") => {
-                Arc::new(files.map(|file| file.seq.map(end)).collect::<Int64Array>())
-            }
-            (Stream, "_time") => Arc::new(
-                files
-                    .map(|file| file.time.map(end))
-                    .collect::<TimestampMicrosecondArray>()
-                    .with_timezone("UTC"),
+        let of = Of::column(self.kind, &column.name)?;
+        let values = self.ranges.iter().map(|ranges| of.range(ranges).map(end));
+        Some(match of {
+            Of::Partition => Arc::new(
+                values.map(|value| value.and_then(|value| i32::try_from(value).ok())).collect::<Int32Array>(),
             ),
-            _ => return None,
+            Of::Offset | Of::Seq => Arc::new(values.collect::<Int64Array>()),
+            Of::Time | Of::ReceivedAt => {
+                Arc::new(values.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+            }
         })
     }
 }
 
-impl PruningStatistics for FileRanges<'_> {
+impl PruningStatistics for Bounds<'_> {
     fn min_values(&self, column: &Column) -> Option<ArrayRef> {
         self.column(column, |range| range.min)
     }
@@ -77,7 +71,7 @@ impl PruningStatistics for FileRanges<'_> {
     }
 
     fn num_containers(&self) -> usize {
-        self.files.len()
+        self.ranges.len()
     }
 
     fn null_counts(&self, _: &Column) -> Option<ArrayRef> {

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use arrow::datatypes::SchemaRef;
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
     catalog::{CatalogProviderList, MemoryCatalogProviderList},
     error::{DataFusionError, Result as EngineResult},
@@ -44,8 +44,10 @@ use crate::{
     functions::Functions,
     statement::{self, Ask, Checked, Limits},
     stop::{Stop, stoppable},
+    streams_schema,
     threads::{self, cores},
     verified::{Findings, Remembered},
+    views,
 };
 
 /// Statements that run at one time; more wait, within their own time.
@@ -62,6 +64,11 @@ const BATCH_ROWS_MAX: u64 = 8_192;
 const BATCH_ROWS_MIN: u64 = 64;
 /// How much larger a row is in memory than in its Parquet file, guessed high.
 const EXPANSION: u64 = 8;
+
+/// Goes through parser, planner and some operators, over rows that are made for it.
+const WARM_UP: &str =
+    "SELECT count(*), max(value) FROM generate_series(1, 10) WHERE value > 1 GROUP BY value % 2 ORDER BY 1";
+const WARM_UP_ROWS: usize = 2;
 
 /// The limits of SQL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +114,7 @@ struct Shared {
     opener: Arc<dyn PayloadOpener>,
     environment: Arc<RuntimeEnv>,
     functions: Functions,
+    session: SessionState,
     /// The lakes whose store is registered. Short sections, never across an await.
     lakes: Mutex<HashSet<u64>>,
     remembered: Remembered,
@@ -133,9 +141,11 @@ impl Runner {
             .with_metadata_cache_limit(FOOTER_CACHE_BYTES)
             .build_arc()
             .map_err(io::Error::other)?;
+        let functions = Functions::new(settings.memory);
         Ok(Runner {
             shared: Arc::new(Shared {
-                functions: Functions::new(settings.memory),
+                session: session(&functions, Arc::clone(&environment)),
+                functions,
                 settings,
                 opener,
                 environment,
@@ -161,6 +171,19 @@ impl Runner {
         let places = u32::try_from(STATEMENTS_MAX).unwrap_or(u32::MAX);
         // It is never closed.
         let _ = self.shared.permits.acquire_many(places).await;
+    }
+
+    /// Runs a small statement on the caller's thread, whose answer nobody sees: what is made once is made, and code is read
+    /// from the disk.
+    pub(crate) async fn warm(&self) {
+        let time = self.shared.settings.time;
+        let stop = Arc::new(Stop::new(Instant::now() + time, time));
+        let cut = Cut { tables: Vec::new(), streams: RecordBatch::new_empty(streams_schema()) };
+        // Held, or the statement would end at once; its two rows have room.
+        let (schema, _schema) = oneshot::channel();
+        let (sender, _batches) = mpsc::channel(WARM_UP_ROWS);
+        // An error is the next statement's to tell.
+        let _ = self.stream(WARM_UP, &Principal::local(), cut, &stop, schema, sender).await;
     }
 
     pub(crate) async fn run_until(
@@ -216,13 +239,15 @@ impl Runner {
         };
         let planned = self.plan(checked, principal, cut, stop, &findings).await;
         let mut stream = planned.map_err(|error| fault(&error, false))?;
+        let columns = views::without(&stream.schema());
         // A reader that has gone is no fault of the statement: whoever closed the channel is not listening.
-        if schema.send(stream.schema()).is_err() {
+        if schema.send(Arc::clone(&columns)).is_err() {
             return Ok(());
         }
         let rows_max = self.shared.settings.rows;
         let mut rows = 0;
         while let Some(batch) = stream.next().await {
+            let batch = batch.and_then(|batch| views::copied(batch, &columns));
             let batch = batch.map_err(|error| fault(&error, true))?;
             rows += batch.num_rows();
             if rows > rows_max {
@@ -265,30 +290,16 @@ impl Runner {
         cut: Cut,
         findings: &Findings,
     ) -> EngineResult<SessionState> {
+        let mut state = self.shared.session.clone();
         let batch_rows = batch_rows(&cut, checked);
-        let mut config = SessionConfig::new()
-            .with_target_partitions(cores())
-            .with_batch_size(batch_rows)
-            .with_default_catalog_and_schema(CATALOG, SCHEMA)
-            .with_create_default_catalog_and_schema(false)
-            .with_information_schema(false);
-        let options = config.options_mut();
-        options.sql_parser.enable_ident_normalization = false;
-        options.sql_parser.map_string_types_to_utf8view = false;
-        // Text and bytes have one representation everywhere: that of the schema.
-        options.execution.parquet.schema_force_view_types = false;
-        options.execution.time_zone = Some("UTC".to_owned());
-        options.explain.show_statistics = false;
-
+        *state.config_mut() = state.config().clone().with_batch_size(batch_rows);
         let catalogs = MemoryCatalogProviderList::new();
         let (opener, remembered) = (&self.shared.opener, &self.shared.remembered);
-        let tables = catalog(cut, principal, opener, findings, remembered, |root| self.store(root))?;
+        let store = |root: &Path| self.store(root);
+        let tables = catalog(cut, checked, principal, opener, findings, remembered, store)?;
         catalogs.register_catalog(CATALOG.to_owned(), tables);
-        let builder = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(Arc::clone(&self.shared.environment))
-            .with_catalog_list(Arc::new(catalogs));
-        Ok(self.shared.functions.register(builder).build())
+        state.register_catalog_list(Arc::new(catalogs));
+        Ok(state)
     }
 
     /// The store rooted at a lake, by the name under which the engine finds it.
@@ -310,6 +321,24 @@ impl Runner {
     fn limits(&self) -> Limits {
         self.shared.settings.limits()
     }
+}
+
+/// What all statements have in common; each gets a copy, and its own catalog.
+fn session(functions: &Functions, environment: Arc<RuntimeEnv>) -> SessionState {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(cores())
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(false);
+    let options = config.options_mut();
+    options.sql_parser.enable_ident_normalization = false;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    // How a text is represented is the table's to say.
+    options.execution.parquet.schema_force_view_types = false;
+    options.execution.time_zone = Some("UTC".to_owned());
+    options.explain.show_statistics = false;
+    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(environment);
+    functions.register(builder).build()
 }
 
 const SHOW_TABLES: &str = "SELECT table_name FROM information_schema.tables ORDER BY table_name";

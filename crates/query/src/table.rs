@@ -19,19 +19,28 @@ use datafusion::{
     error::{DataFusionError, Result},
     execution::object_store::ObjectStoreUrl,
     logical_expr::{Expr, TableProviderFilterPushDown, TableType},
+    object_store::ObjectMeta,
     physical_plan::{ExecutionPlan, empty::EmptyExec, union::UnionExec},
 };
 
 use crate::{
-    CutFile, QueryError, TableCut,
+    Listed, QueryError, Ranges, TableCut, TableKind,
     hot::HotExec,
+    known::{self, Known},
     prune::prune,
     verified::{Findings, Remembered, VerifiedStore},
+    views,
 };
+
+/// What is known of single files is told to the engine, which can then leave some out while it runs (the rows of a
+/// `LIMIT` are found, a `max` cannot grow); but only so many values, since each takes some hundred bytes.
+const TOLD_MAX: usize = 50_000;
 
 #[derive(Debug)]
 pub(crate) struct LakeTable {
     cut: TableCut,
+    /// As statements compute with them.
+    columns: SchemaRef,
     /// Where the session finds the store that is rooted at the cut's `lake_root`.
     store: ObjectStoreUrl,
     findings: Findings,
@@ -45,21 +54,31 @@ impl LakeTable {
         findings: Findings,
         remembered: Remembered,
     ) -> LakeTable {
-        LakeTable { cut, store, findings, remembered }
+        let columns = match cut.kind {
+            TableKind::Stream => views::with(&cut.columns),
+            _ => Arc::clone(&cut.columns),
+        };
+        LakeTable { cut, columns, store, findings, remembered }
     }
 
     fn scan_files(
         &self,
         state: &dyn Session,
-        files: &[&CutFile],
+        mut files: Vec<Arc<Listed>>,
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let columns = &self.cut.columns;
+        let columns = &self.columns;
+        let known = Known::of(self.cut.kind, columns, projection);
+        let tells = !known.is_empty() && files.len() * columns.fields().len() <= TOLD_MAX;
+        if tells {
+            // The newest values first: whoever looks for the largest or latest has them at once. The others in their order.
+            files.rotate_right(1);
+        }
         let store = VerifiedStore::new(
             state.runtime_env().object_store(&self.store)?,
             &self.cut.lake_root,
-            files.iter().copied(),
+            &files,
             self.findings.clone(),
             self.remembered.clone(),
         );
@@ -70,23 +89,41 @@ impl LakeTable {
         let source = ParquetSource::new(Arc::clone(columns))
             .with_table_parquet_options(state.default_table_options().parquet)
             .with_parquet_file_reader_factory(Arc::new(reader));
-        let rows = |rows: u64| {
-            let mut statistics = Statistics::new_unknown(columns);
-            statistics.num_rows = usize::try_from(rows).map_or(Precision::Absent, Precision::Exact);
-            statistics
-        };
         let partitioned = files.iter().map(|file| {
             // A path of ours: relative, in UTF-8, `/` between its parts.
-            let path = file.path.to_str().ok_or_else(|| {
+            let location = file.location().cloned().ok_or_else(|| {
                 DataFusionError::Internal(format!("the file name {} is not UTF-8", file.path.display()))
             })?;
-            Ok(PartitionedFile::new(path, file.bytes).with_statistics(Arc::new(rows(file.rows))))
+            let meta = ObjectMeta {
+                location,
+                last_modified: Default::default(),
+                size: file.bytes,
+                e_tag: None,
+                version: None,
+            };
+            let partitioned = PartitionedFile::new_from_meta(meta);
+            Ok(match tells {
+                true => {
+                    let mut statistics = rows(columns, file.rows);
+                    known.tell(&mut statistics, &file.ranges(), Precision::Inexact);
+                    partitioned.with_statistics(Arc::new(statistics))
+                }
+                false => partitioned,
+            })
         });
-        let groups = FileGroup::new(partitioned.collect::<Result<_>>()?)
-            .split_files(state.config().target_partitions().max(1));
+        let mut partitioned: Vec<PartitionedFile> = partitioned.collect::<Result<_>>()?;
+        // Not `FileGroup::split_files`: that sorts them by name.
+        let each = partitioned.len().div_ceil(state.config().target_partitions().max(1));
+        let mut groups = Vec::new();
+        while !partitioned.is_empty() {
+            let rest = partitioned.split_off(each.min(partitioned.len()));
+            groups.push(FileGroup::new(std::mem::replace(&mut partitioned, rest)));
+        }
+        let mut statistics = rows(columns, files.iter().map(|file| file.rows).sum());
+        known::tell_all(&known, &mut statistics, &files);
         let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
             .with_file_groups(groups)
-            .with_statistics(rows(files.iter().map(|file| file.rows).sum()))
+            .with_statistics(statistics)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();
@@ -94,10 +131,16 @@ impl LakeTable {
     }
 }
 
+fn rows(columns: &SchemaRef, rows: u64) -> Statistics {
+    let mut statistics = Statistics::new_unknown(columns);
+    statistics.num_rows = usize::try_from(rows).map_or(Precision::Absent, Precision::Exact);
+    statistics
+}
+
 #[async_trait]
 impl TableProvider for LakeTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.cut.columns)
+        Arc::clone(&self.columns)
     }
 
     fn table_type(&self) -> TableType {
@@ -115,19 +158,34 @@ impl TableProvider for LakeTable {
             self.findings.add(damage.clone());
             return Err(DataFusionError::External(Box::new(QueryError::Damaged(damage.clone()))));
         }
-        let files = prune(state, &self.cut.columns, self.cut.kind, &self.cut.files, filters)?;
+        let TableCut { kind, files, hot, .. } = &self.cut;
+        let columns = &self.columns;
+        let pruned = |ranges: &dyn Fn() -> Vec<Ranges>| prune(state, columns, *kind, ranges, filters);
         let mut inputs = Vec::with_capacity(2);
-        if !files.is_empty() {
-            inputs.push(self.scan_files(state, &files, projection, limit)?);
+        let left = match pruned(&|| files.iter().map(|file| file.ranges()).collect())? {
+            Some(left) => left.into_iter().map(|place| Arc::clone(&files[place])).collect(),
+            None => files.to_vec(),
+        };
+        if !left.is_empty() {
+            inputs.push(self.scan_files(state, left, projection, limit)?);
         }
-        if self.cut.hot.rows() > 0 {
-            let hot = HotExec::new(Arc::clone(&self.cut.hot), &self.cut.columns, projection)?;
-            inputs.push(Arc::new(hot) as Arc<dyn ExecutionPlan>);
+        if hot.rows() > 0 {
+            let parts = hot.parts();
+            let left = match parts.is_empty() {
+                true => None,
+                false => pruned(&|| parts.iter().map(|part| part.ranges).collect())?,
+            };
+            if left.as_ref().is_none_or(|left| !left.is_empty()) {
+                let known = Known::of(*kind, columns, projection);
+                let stored = &self.cut.columns;
+                let hot = HotExec::new(Arc::clone(hot), stored, columns, projection, &parts, left, &known)?;
+                inputs.push(Arc::new(hot) as Arc<dyn ExecutionPlan>);
+            }
         }
         match inputs.len() {
             0 => {
                 let columns = match projection {
-                    Some(indices) => Arc::new(self.cut.columns.project(indices)?),
+                    Some(indices) => Arc::new(self.columns.project(indices)?),
                     None => self.schema(),
                 };
                 Ok(Arc::new(EmptyExec::new(columns)))

@@ -20,7 +20,7 @@ use datafusion::object_store::{
 };
 use futures::{StreamExt, stream, stream::BoxStream};
 
-use crate::{CutFile, Pieces};
+use crate::{CutFile, Listed, Pieces};
 
 const STORE: &str = "VerifiedStore";
 /// What an older file is summed by, at its first touch.
@@ -53,22 +53,21 @@ pub(crate) struct VerifiedStore {
     inner: Arc<dyn ObjectStore>,
     /// How the lake's directory is called in what is found.
     lake: String,
-    files: HashMap<Path, CutFile>,
+    files: HashMap<Path, Arc<Listed>>,
     findings: Findings,
     remembered: Remembered,
 }
 
 impl VerifiedStore {
-    pub(crate) fn new<'a>(
+    pub(crate) fn new(
         inner: Arc<dyn ObjectStore>,
         lake_root: &std::path::Path,
-        files: impl IntoIterator<Item = &'a CutFile>,
+        files: &[Arc<Listed>],
         findings: Findings,
         remembered: Remembered,
     ) -> VerifiedStore {
         let lake = lake_root.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let files =
-            files.into_iter().filter_map(|file| Some((Path::from(file.path.to_str()?), file.clone())));
+        let files = files.iter().filter_map(|file| Some((file.location()?.clone(), Arc::clone(file))));
         VerifiedStore { inner, lake, files: files.collect(), findings, remembered }
     }
 
@@ -81,9 +80,11 @@ impl VerifiedStore {
     }
 
     fn file(&self, location: &Path) -> Result<&CutFile> {
-        self.files.get(location).ok_or_else(|| datafusion::object_store::Error::NotFound {
-            path: location.to_string(),
-            source: "it is no file of the cut".into(),
+        self.files.get(location).map(|listed| &***listed).ok_or_else(|| {
+            datafusion::object_store::Error::NotFound {
+                path: location.to_string(),
+                source: "it is no file of the cut".into(),
+            }
         })
     }
 

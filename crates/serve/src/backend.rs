@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use hw_event::{Offset, Partition, StreamId};
-use hw_query::{Cut, Engine};
+use hw_query::{Cut, Engine, Names};
 use hw_schema::Registry;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -23,8 +23,8 @@ pub enum VerifyRefused {
 
 #[async_trait]
 pub trait Backend: Send + Sync {
-    /// All tables as of now.
-    async fn cut(&self) -> Result<Cut, CutFailed>;
+    /// The tables as of now, for a statement in which these names stand.
+    async fn cut(&self, names: &Names) -> Result<Cut, CutFailed>;
 
     /// Runs statements over a cut.
     fn engine(&self) -> &dyn Engine;

@@ -56,8 +56,10 @@ impl Reads {
 
     /// Runs a statement over the tables as of now.
     pub(crate) async fn run(&self, statement: &str) -> Result<Answer, Problem> {
-        let cut = self.backend.cut().await?;
-        Ok(self.backend.engine().run(statement, &Principal::local(), cut).await?)
+        let engine = self.backend.engine();
+        let names = engine.names(statement).await?;
+        let cut = self.backend.cut(&names).await?;
+        Ok(engine.run(statement, &Principal::local(), cut).await?)
     }
 
     /// Room for an answer of up to so many bytes that is made whole before it goes; waits a little for it.

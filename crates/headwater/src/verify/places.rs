@@ -174,9 +174,11 @@ impl Walk<'_> {
     /// The smallest and the largest offset.
     async fn bounds(&self) -> Result<Option<(i64, i64)>, QueryError> {
         let mut bounds: Option<(i64, i64)> = None;
-        let stored = self.table.map(|table| format!("SELECT min(_offset), max(_offset) FROM \"{table}\""));
+        // Of sums, so that rows answer and not what is said of them.
+        let stored =
+            self.table.map(|table| format!("SELECT min(_offset + 0), max(_offset + 0) FROM \"{table}\""));
         let rejected = format!(
-            "SELECT min(\"offset\"), max(\"offset\") FROM rejects WHERE stream = {}",
+            "SELECT min(\"offset\" + 0), max(\"offset\" + 0) FROM rejects WHERE stream = {}",
             literal(self.stream)
         );
         for statement in stored.into_iter().chain([rejected]) {

@@ -49,8 +49,8 @@ fn header(kind: BlockKind, runs: Vec<Run>) -> BlockHeader {
         schema: 1,
         fingerprint: u64::from_le_bytes(digest[..8].try_into().unwrap()),
         encoding: Encoding::Plain as u8,
-        min_time: Timestamp(0),
-        max_time: Timestamp(0),
+        min_time: Timestamp(5_000_000),
+        max_time: Timestamp(5_000_000),
         extensions: Vec::new(),
         runs,
     }

@@ -1,10 +1,10 @@
 //! The server's side: a few processes, each of which runs one statement at a time.
 //! Always: whoever waits for an answer has it, or an error, within the statement's time; a process that does not end its
 //! statement a moment later is killed, and its place is free again only then. A process that dies costs its own statement.
-//! The first statement starts the first process; one that has had nothing to do for a while ends.
+//! The first statement starts the first process, and another one in advance: so one is ready for whoever comes while others
+//! run, or after one has died. All end that have had nothing to do for a while.
 
 use std::{
-    collections::HashSet,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
@@ -26,17 +26,15 @@ use super::{
     worker::{Launch, Worker},
 };
 use crate::{
-    Answer, Cut, Engine, PayloadOpener, QueryError, SqlSettings,
+    Answer, Cut, Engine, Names, PayloadOpener, QueryError, SqlSettings,
     answer::Item,
+    engine::names_in,
     runner::{BATCHES_AHEAD, STATEMENTS_MAX},
-    statement,
     threads::Work,
 };
 
 /// How often a statement's hot rows are looked after: they may be wanted back.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// A longer text is read on a thread of its own before it is sent on.
-const TEXT_BYTES_HERE: usize = 16 * 1024;
 
 /// Runs statements in processes of their own. A handle; clones share the processes.
 #[derive(Clone)]
@@ -59,8 +57,19 @@ struct Shared {
 struct Idle {
     /// The one that was used last is at the end, and used next.
     workers: Vec<Worker>,
+    /// One that was started in advance and has taken no statement.
+    spare: Spare,
     /// A task looks after those that have been idle for long.
     looked_after: bool,
+}
+
+#[derive(Default)]
+enum Spare {
+    #[default]
+    None,
+    /// Somebody is about to put it here.
+    Starts,
+    Ready(Worker),
 }
 
 impl Children {
@@ -88,17 +97,14 @@ impl Children {
 
 #[async_trait]
 impl Engine for Children {
+    async fn names(&self, text: &str) -> Result<Names, QueryError> {
+        names_in(text, self.shared.setup.settings.limits()).await
+    }
+
     async fn run(&self, text: &str, principal: &Principal, mut cut: Cut) -> Result<Answer, QueryError> {
         let time_max = self.shared.setup.settings.time;
         let deadline = Instant::now() + time_max;
-        let limits = self.shared.setup.settings.limits();
-        let names = if text.len() <= TEXT_BYTES_HERE || text.len() > limits.text_bytes_max {
-            statement::glance(text, limits)?
-        } else {
-            let text = text.to_owned();
-            let glance = tokio::task::spawn_blocking(move || statement::glance(&text, limits));
-            glance.await.map_err(|_| QueryError::Internal("reading a statement panicked".to_owned()))??
-        };
+        let names = self.names(text).await?;
         let_go(&mut cut, &names);
         let place = timeout_at(deadline, Arc::clone(&self.shared.places).acquire_owned()).await;
         let place = place
@@ -121,7 +127,7 @@ struct Statement {
     text: String,
     principal: Principal,
     /// Every name that stands in the text.
-    names: HashSet<String>,
+    names: Names,
     /// Held until the statement has ended: its leases live in it.
     cut: Cut,
     deadline: Instant,
@@ -130,11 +136,13 @@ struct Statement {
 impl Statement {
     fn frame(&self, worker: &mut Worker) -> Result<Vec<u8>, QueryError> {
         let internal = |fault: String| QueryError::Internal(format!("a statement cannot be sent: {fault}"));
+        let streams = self.names.may_mean_streams().then(|| wire::batch_bytes(&self.cut.streams));
+        let streams = streams.transpose().map_err(|fault| internal(fault.to_string()))?;
         let ask = Ask {
             text: self.text.clone(),
             principal: self.principal.name().to_owned(),
             tables: to_tables(&self.cut, &self.names, &mut worker.lists)?,
-            streams: wire::batch_bytes(&self.cut.streams).map_err(|fault| internal(fault.to_string()))?,
+            streams: streams.map(wire::Bytes),
             time_left: self.deadline.saturating_duration_since(Instant::now()),
         };
         let ask = wire::encode(&ask).map_err(|fault| internal(fault.to_string()))?;
@@ -150,11 +158,8 @@ impl Shared {
     /// One that waits, or a new one. Blocking.
     fn worker(&self) -> io::Result<Worker> {
         loop {
-            let waiting = self.idle().workers.pop();
-            let Some(mut worker) = waiting else {
-                let account = self.budget.account();
-                return Worker::start(&*self.launch, &self.setup, account, &self.opener);
-            };
+            let waiting = self.idle().take();
+            let Some(mut worker) = waiting else { return self.start(false) };
             // Else it was killed while it had nothing to do.
             if worker.is_alive() {
                 return Ok(worker);
@@ -162,11 +167,39 @@ impl Shared {
         }
     }
 
+    fn start(&self, in_advance: bool) -> io::Result<Worker> {
+        Worker::start(&*self.launch, &self.setup, self.budget.account(), &self.opener, in_advance)
+    }
+
     fn keep(self: &Arc<Shared>, mut worker: Worker) {
+        let now = Instant::now();
         worker.used = true;
-        worker.idle_since = Instant::now();
+        worker.idle_since = now;
         let mut idle = self.idle();
         idle.workers.push(worker);
+        if let Spare::Ready(spare) = &mut idle.spare {
+            spare.idle_since = now;
+        }
+        self.see_to(&mut idle);
+    }
+
+    /// Starts a process for a statement to come, unless there is one. Not before a statement has come: ingest needs none.
+    fn prepare_spare(self: &Arc<Shared>) {
+        let mut idle = self.idle();
+        if matches!(idle.spare, Spare::None) {
+            idle.spare = Spare::Starts;
+            let shared = Arc::clone(self);
+            tokio::task::spawn_blocking(move || {
+                // Whoever needs one and finds none says why it cannot be started.
+                let started = shared.start(true);
+                let mut idle = shared.idle();
+                idle.spare = started.map_or(Spare::None, Spare::Ready);
+                shared.see_to(&mut idle);
+            });
+        }
+    }
+
+    fn see_to(self: &Arc<Shared>, idle: &mut Idle) {
         if !std::mem::replace(&mut idle.looked_after, true) {
             tokio::spawn(Arc::clone(self).look_after());
         }
@@ -178,8 +211,12 @@ impl Shared {
             let next = {
                 let mut idle = self.idle();
                 let now = Instant::now();
-                idle.workers.retain(|worker| now < worker.idle_since + self.idle_time);
-                match idle.workers.iter().map(|worker| worker.idle_since).min() {
+                let stays = |worker: &Worker| now < worker.idle_since + self.idle_time;
+                idle.workers.retain(stays);
+                if matches!(&idle.spare, Spare::Ready(spare) if !stays(spare)) {
+                    idle.spare = Spare::None;
+                }
+                match idle.all().map(|worker| worker.idle_since).min() {
                     Some(oldest) => oldest + self.idle_time,
                     None => {
                         idle.looked_after = false;
@@ -189,6 +226,29 @@ impl Shared {
             };
             sleep_until(next).await;
         }
+    }
+}
+
+impl Idle {
+    fn take(&mut self) -> Option<Worker> {
+        if let Some(worker) = self.workers.pop() {
+            return Some(worker);
+        }
+        match std::mem::take(&mut self.spare) {
+            Spare::Ready(worker) => Some(worker),
+            other => {
+                self.spare = other;
+                None
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Worker> {
+        let spare = match &self.spare {
+            Spare::Ready(worker) => Some(worker),
+            Spare::None | Spare::Starts => None,
+        };
+        self.workers.iter().chain(spare)
     }
 }
 
@@ -209,14 +269,17 @@ impl Running {
         loop {
             let (worker, frame) = shared.prepare(statement).await?;
             worker.known.may_open.store(statement.principal.may_open_payloads(), Ordering::Release);
-            let used = worker.used;
+            let waited = worker.used || worker.in_advance;
             let mut running =
                 Running { shared: Arc::clone(&shared), worker: place.take().map(|place| (worker, place)) };
             let Some((worker, _)) = &mut running.worker else { return Err(ended()) };
             match worker.ask(&frame).await {
-                Ok(()) => return Ok(running),
+                Ok(()) => {
+                    running.shared.prepare_spare();
+                    return Ok(running);
+                }
                 // It died while it had nothing to do: another one takes the statement.
-                Err(_) if used => place = running.worker.take().map(|(_, place)| place),
+                Err(_) if waited => place = running.worker.take().map(|(_, place)| place),
                 Err(_) => return Err(running.died().await),
             }
         }

@@ -20,7 +20,7 @@ use hw_event::Principal;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    cut::{Lists, to_cut},
+    cut::{Lists, take_lists, to_cut},
     grants::{Grants, Size},
     link::Link,
     rows::Sender,
@@ -63,10 +63,18 @@ pub fn serve_statements(
     thread::Builder::new().name("hw-query-asks".to_owned()).spawn(move || listen(&asks, &sender, &cancel))?;
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    for statement in statements {
-        runtime.block_on(child.answer(&statement))?;
+    for work in statements {
+        match work {
+            Work::Statement(statement) => runtime.block_on(child.answer(&statement))?,
+            Work::Warm => runtime.block_on(child.warm()),
+        }
     }
     Ok(())
+}
+
+enum Work {
+    Statement(Vec<u8>),
+    Warm,
 }
 
 /// Nobody waits for the present statement any more.
@@ -85,12 +93,17 @@ impl Cancel {
 }
 
 /// Reads what the server says, all the time: so its end is noticed whatever a statement does.
-fn listen(mut asks: &UnixStream, statements: &mpsc::Sender<Vec<u8>>, cancel: &Cancel) {
+fn listen(mut asks: &UnixStream, statements: &mpsc::Sender<Work>, cancel: &Cancel) {
     loop {
         match wire::read_frame(&mut asks) {
             Ok((to_child::ASK, statement)) => {
                 cancel.asked.store(false, Ordering::Release);
-                if statements.send(statement).is_err() {
+                if statements.send(Work::Statement(statement)).is_err() {
+                    process::abort();
+                }
+            }
+            Ok((to_child::WARM, _)) => {
+                if statements.send(Work::Warm).is_err() {
                     process::abort();
                 }
             }
@@ -109,7 +122,7 @@ struct Process {
     grants: Grants,
     runner: Runner,
     opener: Box<dyn HotOpener>,
-    lists: Lists<Files>,
+    lists: Lists,
     cancel: Arc<Cancel>,
 }
 
@@ -118,10 +131,17 @@ impl Process {
     async fn answer(&mut self, statement: &[u8]) -> io::Result<()> {
         self.grants.begin();
         let cancel = Arc::clone(&self.cancel);
+        let internal =
+            |fault: io::Error| QueryError::Internal(format!("a statement cannot be read: {fault}"));
+        // Also of a statement that is cancelled by now: the server has sent the lists.
+        let asked = wire::decode(statement).map_err(internal).and_then(|mut asked: Ask| {
+            let lists = take_lists(&mut asked.tables, &mut self.lists)?;
+            Ok((asked, lists))
+        });
         let end: End = tokio::select! {
             biased;
             () = cancel.wait() => Ok(()),
-            end = self.run(statement) => end?,
+            end = self.run(asked) => end?,
         };
         self.send(to_server::END, &wire::encode(&end)?)?;
         self.runner.quiet().await;
@@ -129,22 +149,29 @@ impl Process {
         self.send(to_server::IDLE, &[keep.into()])
     }
 
-    async fn run(&mut self, statement: &[u8]) -> io::Result<End> {
-        match self.begin(statement).await {
+    async fn warm(&mut self) {
+        self.grants.begin();
+        self.runner.warm().await;
+        self.grants.finish();
+    }
+
+    async fn run(&mut self, asked: Result<(Ask, Vec<Files>), QueryError>) -> io::Result<End> {
+        let answer = match asked {
+            Ok((ask, files)) => self.begin(ask, files).await,
+            Err(error) => Err(error),
+        };
+        match answer {
             Ok(answer) => self.send_rows(answer).await,
             Err(error) => Ok(Err(error)),
         }
     }
 
-    async fn begin(&mut self, statement: &[u8]) -> Result<Answer, QueryError> {
-        let internal =
-            |fault: io::Error| QueryError::Internal(format!("a statement cannot be read: {fault}"));
-        let Ask { text, principal, time_left, tables, streams } =
-            wire::decode(statement).map_err(internal)?;
+    async fn begin(&mut self, ask: Ask, files: Vec<Files>) -> Result<Answer, QueryError> {
+        let Ask { text, principal, time_left, tables, streams } = ask;
         let deadline = Instant::now() + time_left;
         let principal = Principal::from_name(&principal)
             .ok_or_else(|| QueryError::Internal("nobody has the principal's name".to_owned()))?;
-        let cut = to_cut(tables, &streams, &mut self.lists, &*self.opener)?;
+        let cut = to_cut(tables, files, streams.as_ref().map(|streams| &*streams.0), &*self.opener)?;
         self.runner.run_until(deadline, &text, &principal, cut).await
     }
 

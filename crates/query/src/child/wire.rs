@@ -17,7 +17,7 @@ use arrow::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::{QueryError, SqlSettings, TableKind};
+use crate::{CutFile, QueryError, SqlSettings, TableKind};
 
 pub(super) const HEAD_BYTES: usize = 5;
 
@@ -29,6 +29,8 @@ pub(super) mod to_child {
     pub const ASK: u8 = 2;
     /// Empty: nobody waits for the answer any more.
     pub const CANCEL: u8 = 3;
+    /// Empty: a statement will come, but not yet. No answer.
+    pub const WARM: u8 = 4;
 }
 
 /// Kinds of frames from a process, in the order in which a statement sends them.
@@ -57,10 +59,12 @@ pub(super) struct Ask {
     pub principal: String,
     pub time_left: Duration,
     pub tables: Vec<Table>,
-    /// An IPC stream.
-    #[serde(with = "raw")]
-    pub streams: Vec<u8>,
+    /// An IPC stream, if the statement can read the table `streams`.
+    pub streams: Option<Bytes>,
 }
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Bytes(#[serde(with = "raw")] pub Vec<u8>);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Table {
@@ -90,7 +94,20 @@ pub(super) enum FilesSent {
     None,
     /// The process has the list.
     Known(u64),
-    New(u64, #[serde(with = "raw")] Vec<u8>),
+    New {
+        id: u64,
+        /// The list that `Piece::Had` speaks of.
+        base: u64,
+        /// `Vec<Piece>`, in order.
+        #[serde(with = "raw")]
+        pieces: Vec<u8>,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Piece {
+    Had { from: u64, count: u64 },
+    New(CutFile),
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -42,24 +42,31 @@ pub(super) struct Worker {
     asks: UnixStream,
     pub known: Arc<Known>,
     /// The lists of files that it has.
-    pub lists: Lists<()>,
+    pub lists: Lists,
     /// It has taken a statement before.
     pub used: bool,
+    /// It was started before there was a statement for it.
+    pub in_advance: bool,
     pub idle_since: Instant,
     frame_bytes_max: u64,
 }
 
 impl Worker {
-    /// Blocking; must be called inside of a runtime.
+    /// Blocking; must be called inside of a runtime. `in_advance`: there is no statement for it yet, so it does at once what its
+    /// first one would wait for.
     pub(super) fn start(
         launch: &dyn Launch,
         setup: &Setup,
         account: Account,
         opener: &Arc<dyn PayloadOpener>,
+        in_advance: bool,
     ) -> io::Result<Worker> {
         let Launched { process, asks, link } = launch.launch()?;
         // Its receiving end holds far more than this: nothing is waited for.
         wire::write_frame(&asks, to_child::SETUP, &wire::encode(setup)?)?;
+        if in_advance {
+            wire::write_frame(&asks, to_child::WARM, &[])?;
+        }
         asks.set_nonblocking(true)?;
         link.set_nonblocking(true)?;
         let known = Arc::new(Known::default());
@@ -75,6 +82,7 @@ impl Worker {
             known,
             lists: Lists::default(),
             used: false,
+            in_advance,
             idle_since: Instant::now(),
             // What a row may hold at most, and the rest of a message.
             frame_bytes_max: (setup.settings.memory as u64).saturating_add(16 << 20),

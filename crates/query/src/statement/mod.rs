@@ -11,7 +11,7 @@ mod dialect;
 mod inspect;
 mod lexical;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use datafusion::sql::sqlparser::{
     ast::{ObjectName, Statement},
@@ -19,7 +19,7 @@ use datafusion::sql::sqlparser::{
     tokenizer::{Token, TokenWithSpan, Tokenizer},
 };
 
-use crate::QueryError;
+use crate::{Names, QueryError};
 use dialect::{Dialect, Exhausted};
 
 /// The parser goes a few levels deeper than the tree it makes; the tree's own limit is exact.
@@ -37,6 +37,8 @@ pub(crate) struct Checked {
     pub ask: Ask,
     /// The last part of every table's name that stands in the text.
     pub tables: BTreeSet<String>,
+    /// Every name that stands in it: more than the tree shows.
+    pub names: Names,
 }
 
 #[derive(Debug)]
@@ -49,19 +51,22 @@ pub(crate) enum Ask {
 
 /// The first two steps, for somebody who hands the text on: cheap, and flat on the stack. Returns every name and every text
 /// that stands in it, which are all that can name a table.
-pub(crate) fn glance(text: &str, limits: Limits) -> Result<HashSet<String>, QueryError> {
-    let tokens = tokens(text, limits)?;
-    let words = tokens.into_iter().filter_map(|token| match token.token {
-        Token::Word(word) => Some(word.value),
+pub(crate) fn glance(text: &str, limits: Limits) -> Result<Names, QueryError> {
+    Ok(names(&tokens(text, limits)?))
+}
+
+fn names(tokens: &[TokenWithSpan]) -> Names {
+    let words = tokens.iter().filter_map(|token| match &token.token {
+        Token::Word(word) => Some(&word.value),
         // The parser takes some of these for names.
         Token::SingleQuotedString(text) | Token::DoubleQuotedString(text) => Some(text),
         Token::TripleSingleQuotedString(text) | Token::TripleDoubleQuotedString(text) => Some(text),
         Token::NationalStringLiteral(text) | Token::EscapedStringLiteral(text) => Some(text),
         Token::UnicodeStringLiteral(text) => Some(text),
-        Token::DollarQuotedString(text) => Some(text.value),
+        Token::DollarQuotedString(text) => Some(&text.value),
         _ => None,
     });
-    Ok(words.collect())
+    Names(words.cloned().collect())
 }
 
 fn tokens(text: &str, limits: Limits) -> Result<Vec<TokenWithSpan>, QueryError> {
@@ -85,6 +90,7 @@ pub(crate) fn check(text: &str, limits: Limits) -> Result<Checked, QueryError> {
     let dialect = Dialect::with_budget(tokens.len());
     let levels = PARSER_LEVELS_MIN.max(limits.depth_max.saturating_mul(PARSER_LEVELS_PER_DEPTH));
     let first_word = lexical::first_word(&tokens);
+    let names = names(&tokens);
     let parsed = dialect::within_budget(|| {
         Parser::new(&dialect)
             .with_recursion_limit(levels)
@@ -120,7 +126,7 @@ pub(crate) fn check(text: &str, limits: Limits) -> Result<Checked, QueryError> {
         Statement::ExplainTable { table_name, .. } => Ask::Describe(table_name),
         statement => Ask::Plan(Box::new(statement)),
     };
-    Ok(Checked { ask, tables })
+    Ok(Checked { ask, tables, names })
 }
 
 #[cfg(test)]

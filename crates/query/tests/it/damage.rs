@@ -20,7 +20,7 @@ fn summed() -> House {
         CutFile {
             crc32c: Some(crc32c::crc32c(&bytes)),
             pieces: Some(Pieces { bytes: PIECE as u32, crc32c }),
-            ..file.clone()
+            ..CutFile::clone(file)
         }
     });
     *files = summed.collect::<Vec<_>>().into();
@@ -108,7 +108,7 @@ async fn a_short_and_a_missing_file_are_named() {
 async fn a_file_with_one_checksum_is_read_whole_at_first_touch() {
     let mut house = summed();
     let files = &mut house.cut.tables[0].files;
-    let whole_only = files.iter().map(|file| CutFile { pieces: None, ..file.clone() });
+    let whole_only = files.iter().map(|file| CutFile { pieces: None, ..CutFile::clone(file) });
     *files = whole_only.collect::<Vec<_>>().into();
     let path = house.lake.path().join("sensor.reading/old.parquet");
     let whole = fs::read(&path).unwrap();

@@ -132,6 +132,7 @@ pub fn write(lake: &Path, name: &str, batch: &RecordBatch) -> CutFile {
         partition: offset.map(|_| Range { min: 0, max: 0 }),
         time: offset.map(|range| Range { min: MAY + range.min * MINUTE, max: MAY + range.max * MINUTE }),
         offset,
+        received_at: None,
         seq: None,
         crc32c: None,
         pieces: None,

@@ -5,5 +5,6 @@ mod hostile;
 mod house;
 mod limits;
 mod payloads;
+mod pruned;
 mod scan;
 mod slt;

@@ -33,7 +33,7 @@ async fn a_file_is_opened_only_if_it_can_hold_a_row() {
     let table = readings_of(&mut house);
     let unknown =
         |file: &CutFile| CutFile { offset: None, partition: None, time: None, seq: None, ..file.clone() };
-    table.files = table.files.iter().map(unknown).collect::<Vec<_>>().into();
+    table.files = table.files.iter().map(|file| unknown(file)).collect::<Vec<_>>().into();
     let statement = "SELECT sum(value) FROM sensor_reading WHERE _offset >= 20";
     assert_eq!(code(&runner, &house.cut, statement).await, "damaged");
 }
@@ -120,4 +120,29 @@ async fn a_table_can_stand_twice() {
     let house = house();
     let statement = "SELECT count(*) FROM sensor_reading a JOIN sensor_reading b ON a._offset = b._offset WHERE a.value >= 0";
     assert_eq!(rows(&runner(settings()), &house.cut, statement).await, ["[40]"]);
+}
+
+/// However a statement computes with texts, they come out as the schema has them, also out of lists.
+#[tokio::test]
+async fn texts_of_an_answer_have_the_types_of_the_schema() {
+    use arrow::datatypes::DataType;
+    use futures::TryStreamExt;
+    let house = house();
+    let runner = runner(settings());
+    let statement = "SELECT sensor, upper(sensor), max(note), array_agg(sensor), sensor || '!', place FROM sensor_reading \
+                     GROUP BY sensor, place ORDER BY sensor LIMIT 2";
+    let answer = runner.run(statement, &hw_event::Principal::local(), house.cut.clone()).await.unwrap();
+    let columns = answer.schema().clone();
+    let types: Vec<&DataType> = columns.fields().iter().map(|field| field.data_type()).collect();
+    for text in [types[0], types[1], types[2], types[4]] {
+        assert_eq!(text, &DataType::Utf8);
+    }
+    assert!(
+        matches!(types[3], DataType::List(element) if element.data_type() == &DataType::Utf8),
+        "{:?}",
+        types[3]
+    );
+    assert!(matches!(types[5], DataType::Struct(fields) if fields[0].data_type() == &DataType::Utf8));
+    let batches: Vec<_> = answer.try_collect().await.unwrap();
+    assert!(batches.iter().all(|batch| batch.schema() == columns) && !batches.is_empty());
 }

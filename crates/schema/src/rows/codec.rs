@@ -89,6 +89,25 @@ pub fn encode(batch: &RecordBatch, encoding: Encoding) -> Result<Vec<u8>, RowsEr
 
 /// Reads what `encode` wrote for a batch of these columns.
 pub fn decode(schema: &SchemaRef, encoding: u8, body: Bytes) -> Result<RecordBatch, RowsError> {
+    decode_some(schema, encoding, body, None)
+}
+
+/// As `decode`, of the columns at these places alone, in ascending order. The others are passed over.
+pub fn decode_columns(
+    schema: &SchemaRef,
+    encoding: u8,
+    body: Bytes,
+    places: &[usize],
+) -> Result<RecordBatch, RowsError> {
+    decode_some(schema, encoding, body, Some(places))
+}
+
+fn decode_some(
+    schema: &SchemaRef,
+    encoding: u8,
+    body: Bytes,
+    places: Option<&[usize]>,
+) -> Result<RecordBatch, RowsError> {
     let encoding = Encoding::from_number(encoding)?;
     let head = body.first_chunk::<HEAD_BYTES>().ok_or(RowsError::Malformed("the body is too short"))?;
     let [a, b, c, d, 0, 0, 0, 0] = *head else {
@@ -115,7 +134,7 @@ pub fn decode(schema: &SchemaRef, encoding: u8, body: Bytes) -> Result<RecordBat
     let none = HashMap::new();
     let version = message.version();
     let decoder = RecordBatchDecoder::try_new(&data, batch, Arc::clone(schema), &none, &version)?;
-    Ok(decoder.read_record_batch()?)
+    Ok(decoder.with_projection(places).read_record_batch()?)
 }
 
 /// Walks the expected columns over the message's nodes and buffers, as arrow-ipc will.

@@ -125,6 +125,33 @@ pub fn table_batch(
     batch(target, arrays, rows)
 }
 
+/// What `table_batch` and then `adapt` make, of the columns `to` alone: `found` gives a column of the body by its name, and
+/// is asked for no other. `rows` is what the runs count.
+pub fn table_columns_of(
+    to: &SchemaRef,
+    number: SchemaNumber,
+    header_runs: &[(i32, u32)],
+    seq: Seq,
+    received_at: Timestamp,
+    found: impl Fn(&str) -> Option<ArrayRef>,
+) -> Result<RecordBatch, RowsError> {
+    let rows = header_runs.iter().map(|&(_, rows)| rows as usize).sum();
+    let mut arrays = Vec::with_capacity(to.fields().len());
+    for field in to.fields() {
+        arrays.push(match field.name().as_str() {
+            columns::PARTITION => partition_column(header_runs, rows)?,
+            columns::SEQ => Arc::new(Int64Array::from_value(seq_column(seq), rows)),
+            columns::RECEIVED_AT => timestamps(vec![received_at.0; rows]),
+            columns::SCHEMA => Arc::new(Int32Array::from_value(number.0, rows)),
+            name => match found(name) {
+                Some(array) => adapt_array(&array, field.data_type(), name)?,
+                None => new_null_array(field.data_type(), rows),
+            },
+        });
+    }
+    batch(to, arrays, rows)
+}
+
 /// Rewrites a batch of an older schema version to the columns of a newer one: added columns, at any depth, are null.
 pub fn adapt(batch: RecordBatch, to: &SchemaRef) -> Result<RecordBatch, RowsError> {
     if batch.schema_ref() == to {

@@ -18,7 +18,7 @@ use arrow::{
 use async_trait::async_trait;
 use hw_event::{Offset, Partition, StreamId};
 use hw_query::{
-    Cut, Engine, Files, HotBatches, HotError, HotSource, PayloadOpener, Runner, SqlSettings, TableCut,
+    Cut, Engine, Files, HotBatches, HotError, HotSource, Names, PayloadOpener, Runner, SqlSettings, TableCut,
     TableKind, streams_schema,
 };
 use hw_schema::{Registry, Schema, Stream, rows};
@@ -116,7 +116,7 @@ impl House {
 
 #[async_trait]
 impl Backend for House {
-    async fn cut(&self) -> Result<Cut, CutFailed> {
+    async fn cut(&self, _: &Names) -> Result<Cut, CutFailed> {
         if *self.broken.lock().unwrap() {
             return Err(CutFailed("the lake is on fire at /secret/path".to_owned()));
         }

@@ -8,7 +8,7 @@ use arrow::{
 };
 
 use super::*;
-use crate::{Pieces, Range, streams_schema};
+use crate::{HotBatches, HotError, Pieces, Range, TableKind, streams_schema};
 
 fn columns() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]))
@@ -55,6 +55,7 @@ fn file(number: usize) -> CutFile {
         offset: range,
         seq: range,
         time: None,
+        received_at: None,
         crc32c: Some(number as u32),
         pieces: Some(Pieces { bytes: 256 << 10, crc32c: [number as u32; 4].into() }),
     }
@@ -74,20 +75,17 @@ fn table(name: &str, kind: TableKind, files: usize, hot: usize) -> TableCut {
     }
 }
 
-fn names(names: &[&str]) -> HashSet<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
+fn names(names: &[&str]) -> Names {
+    Names(names.iter().map(|name| (*name).to_owned()).collect())
 }
 
 /// To the process and back, as bytes.
-fn sent(
-    cut: &Cut,
-    words: &[&str],
-    here: &mut Lists<()>,
-    there: &mut Lists<Files>,
-) -> (usize, Result<Cut, QueryError>) {
+fn sent(cut: &Cut, words: &[&str], here: &mut Lists, there: &mut Lists) -> (usize, Result<Cut, QueryError>) {
     let bytes = wire::encode(&to_tables(cut, &names(words), here).unwrap()).unwrap();
     let streams = wire::batch_bytes(&cut.streams).unwrap();
-    (bytes.len(), to_cut(wire::decode(&bytes).unwrap(), &streams, there, &Counts))
+    let mut tables: Vec<Table> = wire::decode(&bytes).unwrap();
+    let files = take_lists(&mut tables, there).unwrap();
+    (bytes.len(), to_cut(tables, files, Some(&streams), &Counts))
 }
 
 #[test]
@@ -109,9 +107,9 @@ fn what_is_named_comes_back_and_the_rest_is_never_empty() {
     assert_eq!((&a.lake_root, &a.files[2].path), (&cut.tables[0].lake_root, &cut.tables[0].files[2].path));
     assert_eq!((a.files[2].offset, a.files[2].time), (cut.tables[0].files[2].offset, None));
     assert_eq!(a.hot.batches().unwrap().next().unwrap().unwrap().num_rows(), 7);
-    // The others have their names, the views the columns that they are made of; their rows are an error, not none.
-    for (table, has_columns) in back.tables[1..].iter().zip([false, true, true]) {
-        assert_eq!(!table.columns.fields().is_empty(), has_columns, "{}", table.name);
+    // The others have their names; their rows are an error, not none.
+    for table in &back.tables[1..] {
+        assert!(table.columns.fields().is_empty(), "{}", table.name);
         assert!(table.hot.rows() > 0 && table.hot.batches().is_err(), "{}", table.name);
     }
     // `streams` reads the ledger, and whoever lists columns sees those of all.
@@ -136,6 +134,64 @@ fn a_fault_of_the_hot_rows_is_the_statements() {
     assert_eq!(end.unwrap_err(), QueryError::SnapshotGone);
 }
 
+/// The server goes by what it has sent, whatever became of the statement.
+#[test]
+fn a_list_arrives_also_with_a_statement_that_fails() {
+    let (mut here, mut there) = (Lists::default(), Lists::default());
+    let failing = table("a", TableKind::Stream, 3, 255);
+    let good = TableCut { hot: Arc::new(NoHot), ..failing.clone() };
+    let cut = |table| Cut { tables: vec![table], streams: RecordBatch::new_empty(streams_schema()) };
+    sent(&cut(failing), &["a"], &mut here, &mut there).1.unwrap_err();
+    assert_eq!(sent(&cut(good), &["a"], &mut here, &mut there).1.unwrap().tables[0].files.len(), 3);
+}
+
+/// Files come, go, and come back in any order: what arrives is the list that was sent, and only new files are in the bytes.
+#[test]
+fn a_list_that_follows_another_travels_as_what_differs() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % bound as u64) as usize
+    };
+    let (mut here, mut there) = (Lists::default(), Lists::default());
+    let mut number = 0;
+    let mut fresh = |count: usize| -> Vec<Arc<Listed>> {
+        (0..count)
+            .map(|_| {
+                number += 1;
+                Arc::new(Listed::from(file(number)))
+            })
+            .collect()
+    };
+    let mut files = fresh(2_000);
+    for round in 0..60 {
+        // As a commit does, and as a compaction does; once all of it.
+        files.extend(fresh(below(3)));
+        if round % 3 == 0 {
+            let (at, many) = (below(files.len()), below(40));
+            let end = files.len().min(at + many);
+            files.splice(at..end, fresh(1));
+        }
+        if round == 30 {
+            files.reverse();
+        }
+        let empty = table("a", TableKind::Stream, 0, 0);
+        let cut = Cut {
+            tables: vec![TableCut { files: Files::from(files.clone()), ..empty }],
+            streams: RecordBatch::new_empty(streams_schema()),
+        };
+        let (bytes, back) = sent(&cut, &["a"], &mut here, &mut there);
+        let back = back.unwrap();
+        let paths = |cut: &Cut| cut.tables[0].files.iter().map(|file| file.path.clone()).collect::<Vec<_>>();
+        assert_eq!(paths(&back), paths(&cut), "round {round}");
+        if round > 0 && round != 30 {
+            assert!(bytes < 2_000, "round {round}: {bytes} bytes");
+        }
+    }
+}
+
 #[test]
 fn a_list_of_files_travels_once() {
     let (mut here, mut there) = (Lists::default(), Lists::default());
@@ -145,6 +201,7 @@ fn a_list_of_files_travels_once() {
             streams: RecordBatch::new_empty(streams_schema()),
         })
         .collect();
+    // Other lists, of other files, each of which both sides have.
     for (round, cut) in cuts.iter().chain(&cuts[1..]).enumerate() {
         let began = Instant::now();
         let (bytes, back) = sent(cut, &["a"], &mut here, &mut there);
