@@ -27,17 +27,28 @@ pub enum Binary {
     Fresh,
     /// The one that the tests were just run with: building it alone would choose other features.
     OfTests,
+    /// Built now, as it is shipped.
+    Release,
 }
 
 impl Binary {
-    /// Where it is, in the dev profile; built if need be.
+    /// Where it is; built if need be.
     pub fn path(self) -> Result<PathBuf> {
-        if self == Binary::Fresh {
+        let profile = match self {
+            Binary::Fresh | Binary::OfTests => "debug",
+            Binary::Release => "release",
+        };
+        if self != Binary::OfTests {
             println!("building headwater");
-            run_command(cargo().args(["build", "--package", "hw-headwater"]))?;
+            let mut build = cargo();
+            build.args(["build", "--package", "hw-headwater"]);
+            if self == Binary::Release {
+                build.arg("--release");
+            }
+            run_command(&mut build)?;
         }
         let binary =
-            target_directory()?.join("debug").join(format!("headwater{}", std::env::consts::EXE_SUFFIX));
+            target_directory()?.join(profile).join(format!("headwater{}", std::env::consts::EXE_SUFFIX));
         ensure!(binary.is_file(), "cargo build left no {}", binary.display());
         Ok(binary)
     }

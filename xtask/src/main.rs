@@ -1,9 +1,13 @@
 //! The tasks of this repository: `cargo xtask demo`, `cargo xtask test`, `cargo xtask tidy`, `cargo xtask kernels`,
-//! `cargo xtask torture`.
+//! `cargo xtask torture`, `cargo xtask bench`.
 //! Always: a task says what it does, and exits with 0 only if all of it went well.
 
+mod bench;
 mod demo;
+mod http;
 mod kernels;
+mod measure;
+mod server;
 mod stages;
 mod tidy;
 mod torture;
@@ -37,8 +41,9 @@ fn main() -> ExitCode {
         }),
         ["kernels", "--renew"] => kernels::renew(),
         ["torture", driver, options @ ..] => torture::run(driver, options),
+        ["bench", options @ ..] => bench::run(options),
         _ => {
-            eprint!("{USAGE}{}", torture::USAGE);
+            eprint!("{USAGE}{}{}", torture::USAGE, bench::USAGE);
             return ExitCode::from(2);
         }
     };

@@ -138,16 +138,21 @@ fn demo_once() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// The Python of an environment which has the engines; made at the first run, in the target directory.
+/// The Python of an environment which has the engines.
 pub fn python_environment() -> Result<Option<PathBuf>> {
+    python_environment_of(PYTHON_ENVIRONMENT, PYTHON_PACKAGES)
+}
+
+/// The Python of an environment which has these packages; made at the first run, in the target directory.
+pub fn python_environment_of(name: &str, packages: &[&str]) -> Result<Option<PathBuf>> {
     if !has_program("python3") {
         return Ok(None);
     }
-    let directory = target_directory()?.join(PYTHON_ENVIRONMENT);
+    let directory = target_directory()?.join(name);
     let python = directory.join("bin/python");
     // Written last, so that a half-made environment is made again. It names what is in it.
     let complete = directory.join("complete");
-    let wanted = PYTHON_PACKAGES.join("\n");
+    let wanted = packages.join("\n");
     if std::fs::read_to_string(&complete).is_ok_and(|made| made == wanted) {
         return Ok(Some(python));
     }
@@ -166,7 +171,7 @@ pub fn python_environment() -> Result<Option<PathBuf>> {
     run_command(
         Command::new(&python)
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-            .args(PYTHON_PACKAGES),
+            .args(packages),
     )?;
     std::fs::write(&complete, wanted).context("cannot mark the Python environment as complete")?;
     Ok(Some(python))

@@ -8,7 +8,6 @@ mod clock;
 mod crowd;
 mod disk;
 mod full;
-mod http;
 mod io;
 mod kill;
 mod lives;
@@ -20,7 +19,6 @@ mod rate;
 mod reader;
 mod report;
 mod rot;
-mod server;
 mod sql;
 mod start;
 
@@ -28,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{demo, workspace::target_directory};
+use crate::{demo, http, measure, server, workspace::target_directory};
 
 pub const USAGE: &str = "\x20 torture DRIVER [--n N] [--seed S] [--size X] [--binary PATH] [--directory DIR]
                   the real binary under misfortune, N times; exits with 1 if anything acknowledged is lost or doubled

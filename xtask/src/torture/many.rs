@@ -7,15 +7,16 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
     Options,
     crowd::{self, Crowd, Seen},
+    measure::{anonymous_memory, percentile},
     producers::SCHEMA,
     random::Random,
-    report::{Report, percentile},
+    report::Report,
     server::{Launch, Server},
 };
 
@@ -135,12 +136,4 @@ pub fn watched<T>(server: &Server, run: impl FnOnce() -> Result<T>) -> Result<(T
         stop.store(true, Ordering::SeqCst);
         Ok((done?, peak.load(Ordering::SeqCst) >> 10))
     })
-}
-
-/// In KiB.
-pub fn anonymous_memory(pid: u32) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let line = line.context("the kernel says nothing of RssAnon")?;
-    line.trim().trim_end_matches(" kB").parse().context("RssAnon is no number")
 }

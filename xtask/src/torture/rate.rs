@@ -9,6 +9,7 @@ use super::{
     Options,
     acknowledged::IDS_OF_A_PRODUCER,
     http::Connection,
+    measure::median,
     producers::{EVENTS_PATH, SCHEMA, who},
     report::Report,
     server::{Addresses, Launch},
@@ -78,11 +79,4 @@ fn send(addresses: &Addresses, ack: &str, run: u64, events_a_request: u64) -> Re
             .context("a producer")
     })?;
     Ok((PRODUCERS * (EVENTS / events_a_request * events_a_request)) as f64 / began.elapsed().as_secs_f64())
-}
-
-/// Of an even number, the upper one. Zero of none.
-pub fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }

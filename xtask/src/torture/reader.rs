@@ -14,9 +14,9 @@ use super::{
     acknowledged::IDS_OF_A_PRODUCER,
     http::{Connection, request},
     many::watched,
+    measure::median,
     producers::{EVENTS_PATH, SCHEMA, who},
     random::Random,
-    rate::median,
     report::Report,
     server::{Addresses, Launch},
 };

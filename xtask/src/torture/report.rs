@@ -5,7 +5,7 @@ use std::{fmt::Display, time::Duration};
 
 use anyhow::{Result, bail};
 
-use super::check::Findings;
+use super::{check::Findings, measure::percentile};
 
 /// How many faults are printed in full.
 const PRINTED_MAX: usize = 40;
@@ -74,26 +74,5 @@ impl Report {
             );
         }
         Ok(())
-    }
-}
-
-/// Zero of none.
-pub fn percentile(times: &[Duration], percent: usize) -> Duration {
-    let mut sorted = times.to_vec();
-    sorted.sort_unstable();
-    let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
-    sorted.get(index).copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_values_that_were_measured() {
-        let times: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
-        let found = [50, 99, 100].map(|percent| percentile(&times, percent).as_millis());
-        assert_eq!(found, [100, 198, 200]);
-        assert_eq!(percentile(&[], 99), Duration::ZERO);
     }
 }

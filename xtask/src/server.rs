@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::http::{Answer, Connection};
+use crate::http::{Answer, Connection};
 
 /// The longest wait for a start or an end.
 const WAIT_MAX: Duration = Duration::from_secs(120);
