@@ -175,6 +175,7 @@ mod tests {
             offset: bounds(seq * 10, seq * 10 + 9),
             seq: bounds(seq, seq),
             time: None,
+            received_at: None,
         };
         Arc::new(LakeFile {
             path: format!("a/{seq}-{bytes}").into(),
