@@ -25,8 +25,9 @@ use crate::{
     state::State,
 };
 
-mod files;
+pub(crate) mod files;
 mod rotate;
+pub(crate) mod wipe;
 
 use files::Files;
 

@@ -7,6 +7,7 @@ use hw_event::Seq;
 use crate::{
     Damage, Disk, OpenError, Recovered,
     recovery::{self, Recovery},
+    segment::segment_name,
 };
 
 /// What recovery learned from the files of one directory.
@@ -36,6 +37,22 @@ impl Found {
 
     pub fn damage(&self) -> &[Damage] {
         self.recovery.as_ref().map_or(&[], |recovery| &recovery.damage)
+    }
+
+    /// The file that the journal ends in.
+    pub fn newest_file(&self) -> Option<&str> {
+        self.recovery.as_ref()?.segments.last().map(|segment| segment.file.name.as_str())
+    }
+
+    /// The name of the file that would follow the newest one: if the journal ends too early, it may be this that is gone.
+    pub fn following_file(&self) -> Option<String> {
+        Some(segment_name(self.recovery.as_ref()?.number_max + 1))
+    }
+
+    /// The byte of the newest file from which on no later frame says that a sync has returned: the last group, unless the
+    /// journal was closed or rested. Damage to it cannot be told from a write that was torn.
+    pub fn unproven_from(&self) -> Option<u64> {
+        self.recovery.as_ref().map(|recovery| recovery.tail.unsure_from)
     }
 
     /// What an opening would cut off.

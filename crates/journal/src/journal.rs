@@ -15,7 +15,7 @@ use hw_event::{
     Ack, Clock, Entropy, Seq, StreamId,
     sabotage::{Bug, armed},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::{
     Append, AppendError, BlockKind, BlockPlace, BlockRef, Damage, Disk, Found, Log, OpenError, ReadError,
@@ -24,6 +24,7 @@ use crate::{
     core::{Core, not_storable},
     found, frame,
     shelf::Shelf,
+    wipe::{Request, Wipe},
 };
 
 /// A handle on the journal of one disk. When the last one is dropped the journal drains and ends by itself;
@@ -73,6 +74,8 @@ struct Queue {
     untidy: bool,
     free_segments: usize,
     failed: Option<Arc<io::Error>>,
+    /// What is asked of the writer beside appends.
+    requests: VecDeque<Request>,
 }
 
 struct Queued {
@@ -137,6 +140,7 @@ impl Journal {
             untidy: true,
             free_segments: core.free_segments(),
             failed: None,
+            requests: VecDeque::new(),
         };
         let shared = Arc::new(Shared {
             settings,
@@ -171,6 +175,7 @@ impl Journal {
             untidy: false,
             free_segments: recovery.free.len() + recovery.stale.len(),
             failed: None,
+            requests: VecDeque::new(),
         };
         let room = Arc::new(Semaphore::new(0));
         room.close();
@@ -242,6 +247,31 @@ impl Journal {
     /// wait. Blocking; disturbs neither the writer nor readers.
     pub fn check(&self, pace: &mut dyn FnMut(u64)) -> Vec<Damage> {
         check_shelf(&self.handle.shared.shelf, pace)
+    }
+
+    /// Makes the bytes of every append through the last one go, once they are released. See [`Wipe`].
+    pub async fn begin_wipe(&self) -> Result<Wipe, AppendError> {
+        Wipe::begin(self.clone()).await
+    }
+
+    /// Asks the writer for something; `None`: it has ended.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Option<T> {
+        let (sender, receiver) = oneshot::channel();
+        self.request(request(sender));
+        receiver.await.ok()
+    }
+
+    pub(crate) fn request(&self, request: Request) {
+        let shared = &self.handle.shared;
+        let mut queue = shared.queue();
+        if !queue.closing {
+            queue.requests.push_back(request);
+        }
+        drop(queue);
+        shared.wake.notify_one();
     }
 
     /// Key records at or before this append may be forgotten. They are, when the next segment is opened.
@@ -366,6 +396,7 @@ struct Writer {
 
 enum Turn {
     Group(Vec<Queued>),
+    Request(Request),
     Tidy,
     Close,
 }
@@ -375,6 +406,7 @@ impl JournalDriver {
         loop {
             match self.writer.next_turn() {
                 Turn::Group(group) => self.commit(group),
+                Turn::Request(request) => request.serve(&mut self.core),
                 Turn::Tidy => {
                     let more = self.tidy();
                     self.writer.shared.queue().untidy |= more;
@@ -387,6 +419,11 @@ impl JournalDriver {
 
     /// Writes and syncs one group of what waits. Returns whether anything did.
     pub fn turn(&mut self) -> bool {
+        let request = self.writer.shared.queue().requests.pop_front();
+        if let Some(request) = request {
+            request.serve(&mut self.core);
+            return true;
+        }
         let group = self.writer.take_group(&mut self.writer.shared.queue());
         let any = !group.is_empty();
         if any {
@@ -429,6 +466,10 @@ impl Writer {
         let mut queue = self.shared.queue();
         let mut more_to_tidy = std::mem::take(&mut queue.untidy);
         loop {
+            if let Some(request) = queue.requests.pop_front() {
+                queue.untidy |= more_to_tidy;
+                return Turn::Request(request);
+            }
             if !queue.waiting.is_empty() {
                 queue.untidy |= more_to_tidy;
                 return Turn::Group(self.take_group(&mut queue));
@@ -440,7 +481,8 @@ impl Writer {
                 let waited = self.shared.wake.wait_timeout(queue, self.shared.settings.idle_seal);
                 let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
                 queue = guard;
-                if timeout.timed_out() && queue.waiting.is_empty() && !queue.closing {
+                let called = !queue.waiting.is_empty() || !queue.requests.is_empty() || queue.closing;
+                if timeout.timed_out() && !called {
                     return Turn::Tidy;
                 }
             } else {
@@ -511,7 +553,10 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.begin_close();
-        self.shared.queue().waiting.clear();
+        let mut queue = self.shared.queue();
+        queue.waiting.clear();
+        queue.requests.clear();
+        drop(queue);
         self.shared.ended.send_replace(true);
     }
 }

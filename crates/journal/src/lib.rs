@@ -25,6 +25,7 @@ mod segment;
 mod shelf;
 mod state;
 mod status;
+mod wipe;
 
 pub use append::{Append, Block, BlockHeader, BlockKind, Extension, Record, RecordKind, Run};
 pub use check::check_disk;
@@ -37,3 +38,4 @@ pub use log::{AppendError, BlockRef, Log, ReadError, StoredAppend};
 pub use opaque::{OpaqueError, kafka_run};
 pub use place::{BlockPlace, NotAHeader, PlaceError, SegmentReader};
 pub use status::{Damage, OpenError, Recovered, Settings, Usage};
+pub use wipe::{Wipe, WipeState};

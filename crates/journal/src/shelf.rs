@@ -187,6 +187,11 @@ impl Shelf {
         self.shelved().segments.len()
     }
 
+    /// How many segments hold an append at or before this one.
+    pub fn segments_from(&self, through: Seq) -> usize {
+        self.shelved().segments.values().filter(|segment| segment.file.header.first <= through).count()
+    }
+
     pub fn newest_received_at(&self) -> Option<Timestamp> {
         let shelved = self.shelved();
         shelved.segments.values().rev().find_map(|segment| Some(segment.entries.last()?.received_at))

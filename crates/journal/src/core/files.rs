@@ -30,6 +30,9 @@ pub(super) struct Files {
     free: Vec<String>,
     free_number: u64,
     part: Option<Part>,
+    /// Files are given up instead of being written again; these wait to be overwritten.
+    wiping: bool,
+    given_up: Vec<String>,
     /// Released segments that somebody still reads, the oldest first.
     leased: Vec<Leased>,
 }
@@ -54,7 +57,7 @@ pub(super) fn is_leftover(name: &str) -> bool {
     ours("free") || ours("part") || keys::is_key_file(name)
 }
 
-pub(super) fn write_zeros(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<()> {
+pub(crate) fn write_zeros(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<()> {
     let zeros = vec![0; ZERO_BYTES.min(end.saturating_sub(start) as usize)];
     let mut position = start;
     while position < end {
@@ -81,7 +84,17 @@ pub(super) fn rewrite(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<(
 
 impl Files {
     pub fn new(disk: Arc<dyn Disk>, number: u64, incarnation: u64) -> Files {
-        Files { disk, number, incarnation, free: Vec::new(), free_number: 0, part: None, leased: Vec::new() }
+        Files {
+            disk,
+            number,
+            incarnation,
+            free: Vec::new(),
+            free_number: 0,
+            part: None,
+            wiping: false,
+            given_up: Vec::new(),
+            leased: Vec::new(),
+        }
     }
 
     /// Takes over what recovery found unused.
@@ -100,6 +113,28 @@ impl Files {
 
     pub fn free(&self) -> usize {
         self.free.len()
+    }
+
+    /// While `wiping`, no file that has been a segment becomes one again: what an earlier use left in it would stay.
+    pub fn set_wiping(&mut self, wiping: bool) {
+        self.wiping = wiping;
+        if wiping {
+            self.given_up.append(&mut self.free);
+        } else {
+            for name in std::mem::take(&mut self.given_up) {
+                if self.free.len() < FREE_MAX { self.free.push(name) } else { self.remove(&name) }
+            }
+        }
+    }
+
+    /// Files that nothing refers to any more, for whoever overwrites and removes them.
+    pub fn take_given_up(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.given_up)
+    }
+
+    /// Released segments that somebody still reads.
+    pub fn leased(&self) -> usize {
+        self.leased.len()
     }
 
     /// The number and the incarnation of the next segment.
@@ -223,13 +258,16 @@ impl Files {
                 waiting.push(leased);
             } else if *unnamed {
                 // Its room came back with its last reader.
-            } else if segment.header.segment_bytes == segment_bytes && self.free.len() < FREE_MAX {
+            } else if self.wiping
+                || (segment.header.segment_bytes == segment_bytes && self.free.len() < FREE_MAX)
+            {
                 self.recycle(&segment.name);
             } else {
                 self.remove(&segment.name);
             }
         }
-        let surplus = waiting.len().saturating_sub(LEASED_MAX);
+        // What has no name cannot be overwritten.
+        let surplus = if self.wiping { 0 } else { waiting.len().saturating_sub(LEASED_MAX) };
         for leased in waiting.iter_mut().take(surplus).filter(|leased| !leased.unnamed) {
             self.remove(&leased.segment.name);
             leased.unnamed = true;
@@ -255,6 +293,7 @@ impl Files {
         // The new name must be durable before the file is written again: else a crash could leave a segment's old
         // name on a file that is not it any more.
         match self.disk.rename(name, &free).and_then(|()| self.disk.sync_dir()) {
+            Ok(()) if self.wiping => self.given_up.push(free),
             Ok(()) => self.free.push(free),
             Err(error) => tracing::warn!(file = %name, %error, "cannot recycle a segment"),
         }

@@ -10,3 +10,4 @@ mod opaque;
 mod places;
 mod recovery;
 mod simulation;
+mod wipe;
