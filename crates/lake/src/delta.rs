@@ -40,6 +40,7 @@ mod definition;
 mod load;
 mod replace;
 
+pub(crate) use load::Before;
 pub(crate) use replace::Replacement;
 
 pub(crate) const FILE_CRC32C: &str = "headwater.crc32c";
@@ -210,6 +211,7 @@ impl DeltaHome {
         seq: Seq,
         files: Vec<Arc<LakeFile>>,
         columns: SchemaRef,
+        metadata: &Metadata,
     ) -> Arc<TableSnapshot> {
         Arc::new(TableSnapshot {
             version: i64::try_from(version).unwrap_or(i64::MAX),
@@ -218,6 +220,7 @@ impl DeltaHome {
             rows: files.iter().map(|file| file.rows).sum(),
             files,
             columns,
+            erased: Arc::new(definition::erased(metadata)),
             location: self.directory.display().to_string(),
         })
     }
@@ -382,7 +385,7 @@ impl DeltaHome {
         let bytes = self.encode(&actions)?;
         let version = base.map_or(0, |base| base.snapshot.version.cast_unsigned() + 1);
         let tip_crc32c = crc32c::crc32c(&bytes);
-        let snapshot = self.snapshot(version, addition.through, files, columns);
+        let snapshot = self.snapshot(version, addition.through, files, columns, &metadata);
         let next = Committed {
             snapshot,
             schema,

@@ -15,7 +15,7 @@ use hw_pipeline::spawn_blocking;
 use hw_schema::Registry;
 
 use crate::{
-    Compactor, Damage, LakeError, LakeSink, Table, TableSnapshot,
+    Compactor, Damage, Eraser, LakeError, LakeSink, Table, TableSnapshot,
     compact::{Offers, Removed, Trash},
     delta::{Committed, DeltaHome, Identity, Keeping},
     log_files::remove_orphans,
@@ -87,6 +87,8 @@ pub(crate) struct Shared {
     pub offers: Offers,
     /// Files that are no part of their table any more.
     pub trash: Trash,
+    /// Tables whose log says something of erased rows: the committer begins it anew.
+    pub stale_logs: Mutex<BTreeSet<Table>>,
 }
 
 impl Lake {
@@ -183,6 +185,11 @@ impl Lake {
         Compactor::new(self.shared.clone())
     }
 
+    /// What makes rows go. One at a time, and never while the compactor has its turn.
+    pub fn eraser(&self) -> Eraser {
+        Eraser::new(self.shared.clone())
+    }
+
     /// The newest committed state; `None` while the table has never had a commit.
     pub fn table(&self, table: Table) -> Option<Arc<TableSnapshot>> {
         self.shared.committed(table).map(|committed| committed.snapshot.clone())
@@ -259,6 +266,7 @@ impl Shared {
             repaired: Mutex::default(),
             offers: Offers::default(),
             trash: Trash::default(),
+            stale_logs: Mutex::default(),
         }
     }
 

@@ -14,7 +14,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -28,7 +28,7 @@ use crate::{
     buffer::{Buffer, Encodings},
     compact::Removed,
     data_file::{self, DataFile},
-    delta::{Addition, DeltaHome, Replacement},
+    delta::{Addition, Before, DeltaHome, Replacement},
     lake::Shared,
     store::create_directories,
 };
@@ -218,6 +218,30 @@ impl LakeSink {
         replaced
     }
 
+    /// Logs that must be forgotten get a checkpoint to begin with, whatever their length.
+    async fn begin_logs_anew(&self) {
+        let stale: Vec<Table> = {
+            let stale = self.lake.stale_logs.lock().unwrap_or_else(PoisonError::into_inner);
+            stale.iter().copied().collect()
+        };
+        for table in stale {
+            let Some(name) = self.lake.name(table) else { continue };
+            let outcome = match self.lake.home(table, &name) {
+                Ok(home) => home.checkpoint(Before::GivenUp, &self.lake.registry).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(state) => {
+                    if let Some(state) = state {
+                        self.lake.publish(table, Arc::new(state));
+                    }
+                    self.lake.stale_logs.lock().unwrap_or_else(PoisonError::into_inner).remove(&table);
+                }
+                Err(error) => tracing::warn!(table = %name, %error, "a log could not be begun anew"),
+            }
+        }
+    }
+
     /// Step 4. A checkpoint only makes the next open faster: failing to write one is no fault of the table.
     async fn write_checkpoints(&self, committed: &[Table]) {
         for &table in committed {
@@ -229,7 +253,7 @@ impl LakeSink {
             }
             let home = self.lake.home(table, &name);
             let outcome = match home {
-                Ok(home) => home.checkpoint(&self.lake.registry).await,
+                Ok(home) => home.checkpoint(Before::KeptForAWhile, &self.lake.registry).await,
                 Err(error) => Err(error),
             };
             match outcome {
@@ -342,6 +366,7 @@ impl Sink for LakeSink {
         self.write_checkpoints(&appended).await;
         let replaced = self.commit_replacements().await;
         self.write_checkpoints(&replaced).await;
+        self.begin_logs_anew().await;
         // A table that has to be served again holds the log back although its buffer is empty.
         Ok(self.releasable().min(self.rewind.unwrap_or(Seq(u64::MAX))))
     }

@@ -1,7 +1,7 @@
 //! A table as its readers see it: which files, which rows, as of which commit.
 //! Always: a `TableSnapshot` never changes; a newer one replaces it whole.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
 use hw_event::{SchemaNumber, Seq, StreamId};
@@ -54,6 +54,8 @@ pub struct TableSnapshot {
     pub columns: SchemaRef,
     pub bytes: u64,
     pub rows: u64,
+    /// Rows that were erased since the table began; of `rejects`, by stream, else under the table's name.
+    pub erased: Arc<BTreeMap<String, u64>>,
     /// The table's directory, absolute.
     pub location: String,
 }

@@ -12,7 +12,10 @@ use arrow::{
 };
 use hw_schema::rows;
 use parquet::{
-    arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    arrow::{
+        ProjectionMask,
+        arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    },
     errors::ParquetError,
     file::metadata::PageIndexPolicy,
 };
@@ -29,9 +32,9 @@ const BATCH_ROWS: usize = 8192;
 const SORT_BYTES: usize = 32 << 20;
 
 /// The columns that rows are put into order by; `None`: they stay as they come.
-pub(super) type OrderColumns = Option<(&'static str, &'static str)>;
+pub(crate) type OrderColumns = Option<(&'static str, &'static str)>;
 
-pub(super) struct Work<'a> {
+pub(crate) struct Work<'a> {
     pub root: &'a Path,
     pub spec: DataFileSpec,
     pub order: OrderColumns,
@@ -42,7 +45,7 @@ pub(super) struct Work<'a> {
 }
 
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// Somebody asked to stop.
     Stopped,
     /// The rows of this file are not in order.
@@ -81,7 +84,16 @@ impl Work<'_> {
         Ok(outputs.finish()?)
     }
 
-    fn open<'f>(&self, file: &'f Arc<LakeFile>) -> Result<Source<'f>, Failure> {
+    pub(crate) fn open<'f>(&self, file: &'f Arc<LakeFile>) -> Result<Source<'f>, Failure> {
+        self.open_columns(file, None)
+    }
+
+    /// With those of these top-level columns that the file has; `None`: all.
+    pub(crate) fn open_columns<'f>(
+        &self,
+        file: &'f Arc<LakeFile>,
+        columns: Option<&[&str]>,
+    ) -> Result<Source<'f>, Failure> {
         let unfit = |error| Failure::Unfit(file.clone(), error);
         let checked = CheckedFile::open(self.root, file).map_err(unfit)?;
         let Some(checked) = checked else {
@@ -90,7 +102,18 @@ impl Work<'_> {
         };
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(checked.clone(), options)
-            .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build());
+            .and_then(|builder| {
+                let mask = columns.map(|columns| {
+                    let fields = builder.schema().fields().iter().enumerate();
+                    let wanted = fields.filter(|(_, field)| columns.contains(&field.name().as_str()));
+                    ProjectionMask::roots(builder.parquet_schema(), wanted.map(|(at, _)| at))
+                });
+                let builder = match mask {
+                    Some(mask) => builder.with_projection(mask),
+                    None => builder,
+                };
+                builder.with_batch_size(BATCH_ROWS).build()
+            });
         match reader {
             Ok(reader) => Ok(Source { file, checked, reader }),
             Err(error) => Err(unfit(damage_or(&checked, parquet_error(file.path.clone(), error)))),
@@ -98,7 +121,16 @@ impl Work<'_> {
     }
 
     /// The next batch of a file, with the columns that the new files have.
-    fn next(&mut self, source: &mut Source<'_>) -> Result<Option<RecordBatch>, Failure> {
+    pub(crate) fn next(&mut self, source: &mut Source<'_>) -> Result<Option<RecordBatch>, Failure> {
+        let Some(batch) = self.next_as_it_is(source)? else { return Ok(None) };
+        let directory = self.spec.directory.clone();
+        let adapted = rows::adapt(batch, &self.spec.columns);
+        let unfit = |source_of| Failure::Unfit(source.file.clone(), source_of);
+        adapted.map(Some).map_err(|source| unfit(LakeError::Rows { directory, source }))
+    }
+
+    /// The next batch, with the columns that were asked for.
+    pub(crate) fn next_as_it_is(&mut self, source: &mut Source<'_>) -> Result<Option<RecordBatch>, Failure> {
         let unfit = |error| Failure::Unfit(source.file.clone(), error);
         let batch = match source.reader.next() {
             None => return Ok(None),
@@ -112,9 +144,7 @@ impl Work<'_> {
         if !(self.pace)(part) {
             return Err(Failure::Stopped);
         }
-        let directory = self.spec.directory.clone();
-        let adapted = rows::adapt(batch, &self.spec.columns);
-        adapted.map(Some).map_err(|source| unfit(LakeError::Rows { directory, source }))
+        Ok(Some(batch))
     }
 
     /// One file after the other.
@@ -230,7 +260,7 @@ impl Work<'_> {
 }
 
 /// A file that is being read.
-struct Source<'f> {
+pub(crate) struct Source<'f> {
     file: &'f Arc<LakeFile>,
     checked: CheckedFile,
     reader: ParquetRecordBatchReader,
@@ -289,7 +319,7 @@ fn damage_or(checked: &CheckedFile, error: LakeError) -> LakeError {
     checked.found().map_or(error, LakeError::Damaged)
 }
 
-pub(super) fn arrow_error(spec: &DataFileSpec, error: arrow::error::ArrowError) -> LakeError {
+pub(crate) fn arrow_error(spec: &DataFileSpec, error: arrow::error::ArrowError) -> LakeError {
     parquet_error(spec.directory.clone(), ParquetError::from(error))
 }
 

@@ -27,8 +27,8 @@ use crate::{
 };
 
 mod checked;
-mod merge;
-mod outputs;
+pub(crate) mod merge;
+pub(crate) mod outputs;
 mod plan;
 
 use merge::{Failure, Work};
@@ -65,11 +65,11 @@ impl Offers {
         lock(&self.0).remove(&table);
     }
 
-    fn has(&self, table: Table) -> bool {
+    pub(crate) fn has(&self, table: Table) -> bool {
         lock(&self.0).contains_key(&table)
     }
 
-    fn put(&self, table: Table, offer: Replacement) {
+    pub(crate) fn put(&self, table: Table, offer: Replacement) {
         lock(&self.0).insert(table, Arc::new(offer));
     }
 }
@@ -120,7 +120,20 @@ impl Trash {
             .collect()
     }
 
-    fn forget(&self, table: Table, paths: &HashSet<&PathBuf>) {
+    /// What nobody holds, however short a time it has been there, and how much somebody holds.
+    pub(crate) fn unheld(&self, table: Table) -> (Vec<PathBuf>, usize) {
+        let trash = lock(&self.0);
+        let (mut free, mut held) = (Vec::new(), 0);
+        for file in trash.get(&table).into_iter().flatten() {
+            match file.held.strong_count() {
+                0 => free.push(file.path.clone()),
+                _ => held += 1,
+            }
+        }
+        (free, held)
+    }
+
+    pub(crate) fn forget(&self, table: Table, paths: &HashSet<&PathBuf>) {
         if let Some(files) = lock(&self.0).get_mut(&table) {
             files.retain(|file| !paths.contains(&file.path));
         }
@@ -271,7 +284,7 @@ impl Compactor {
         let lake = self.lake.clone();
         let mut work = Work {
             root: &lake.root,
-            spec: self.spec(table, name, &committed, &plan),
+            spec: spec(&lake, table, name, &committed, files),
             order: match table {
                 Table::Stream(_) => Some(("_partition", "_offset")),
                 // Rows of all streams: their appends are their order.
@@ -290,7 +303,9 @@ impl Compactor {
         );
         metrics::counter!("headwater_lake_compacted_files_total").increment(removes.len() as u64);
         metrics::counter!("headwater_lake_compacted_bytes_total").increment(bytes(&removes));
-        self.lake.offers.put(table, Replacement { name: name.to_owned(), removes, adds });
+        self.lake
+            .offers
+            .put(table, Replacement { name: name.to_owned(), removes, adds, erased: BTreeMap::new() });
         Ok(true)
     }
 
@@ -300,32 +315,38 @@ impl Compactor {
             rustix::fs::statvfs(&self.lake.root).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
         free.is_ok_and(|free| free / ROOM >= bytes)
     }
+}
 
-    fn spec(&self, table: Table, name: &str, committed: &Committed, plan: &Plan) -> DataFileSpec {
-        let (Plan::Join(files) | Plan::Sort(files)) = plan;
-        let through = files.iter().filter_map(|file| file.stats.seq).map(|seq| seq.max).max().unwrap_or(0);
-        let hidden = match table {
-            Table::Stream(id) => {
-                // Whatever was protected in any version stays out of the statistics.
-                let stream = self.lake.registry.by_id(id);
-                let versions = stream.iter().flat_map(|stream| &stream.versions);
-                Arc::new(versions.flat_map(|schema| (*without_statistics(schema)).clone()).collect())
-            }
-            Table::Rejects => rejects_without_statistics(),
-            Table::Ledger => Arc::default(),
-        };
-        DataFileSpec {
-            purpose: Purpose::Compacted,
-            directory: self.lake.root.join(name),
-            through: Seq(through.cast_unsigned()),
-            columns: committed.snapshot.columns.clone(),
-            schema: committed.schema,
-            without_statistics: hidden,
+/// Of a file that takes the place of these.
+pub(crate) fn spec(
+    lake: &Shared,
+    table: Table,
+    name: &str,
+    committed: &Committed,
+    files: &[Arc<LakeFile>],
+) -> DataFileSpec {
+    let through = files.iter().filter_map(|file| file.stats.seq).map(|seq| seq.max).max().unwrap_or(0);
+    let hidden = match table {
+        Table::Stream(id) => {
+            // Whatever was protected in any version stays out of the statistics.
+            let stream = lake.registry.by_id(id);
+            let versions = stream.iter().flat_map(|stream| &stream.versions);
+            Arc::new(versions.flat_map(|schema| (*without_statistics(schema)).clone()).collect())
         }
+        Table::Rejects => rejects_without_statistics(),
+        Table::Ledger => Arc::default(),
+    };
+    DataFileSpec {
+        purpose: Purpose::Compacted,
+        directory: lake.root.join(name),
+        through: Seq(through.cast_unsigned()),
+        columns: committed.snapshot.columns.clone(),
+        schema: committed.schema,
+        without_statistics: hidden,
     }
 }
 
-fn remove(path: &Path, syncs: &dyn crate::Syncs) -> Result<(), LakeError> {
+pub(crate) fn remove(path: &Path, syncs: &dyn crate::Syncs) -> Result<(), LakeError> {
     match syncs.write(path).and_then(|()| fs::remove_file(path)) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(LakeError::Io { path: path.to_owned(), source })

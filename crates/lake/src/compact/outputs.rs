@@ -17,7 +17,7 @@ const BATCH_ROWS: usize = 8192;
 /// So many are looked at before the first is written, to choose encodings.
 const SAMPLE_ROWS: usize = 4 * BATCH_ROWS;
 
-pub(super) struct Outputs<'a> {
+pub(crate) struct Outputs<'a> {
     spec: DataFileSpec,
     rows_expected: u64,
     target: u64,
@@ -33,7 +33,7 @@ pub(super) struct Outputs<'a> {
 }
 
 impl<'a> Outputs<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         spec: DataFileSpec,
         rows_expected: u64,
         target: u64,
@@ -56,11 +56,11 @@ impl<'a> Outputs<'a> {
     }
 
     /// The rows that came.
-    pub(super) fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.rows
     }
 
-    pub(super) fn push(&mut self, batch: RecordBatch) -> Result<(), LakeError> {
+    pub(crate) fn push(&mut self, batch: RecordBatch) -> Result<(), LakeError> {
         self.rows += batch.num_rows() as u64;
         self.few_rows += batch.num_rows();
         self.few.push(batch);
@@ -108,7 +108,7 @@ impl<'a> Outputs<'a> {
     }
 
     /// What comes next goes into another file.
-    pub(super) fn close(&mut self) -> Result<(), LakeError> {
+    pub(crate) fn close(&mut self) -> Result<(), LakeError> {
         self.join_few()?;
         if self.choices.is_none() {
             self.choose()?;
@@ -120,7 +120,7 @@ impl<'a> Outputs<'a> {
     }
 
     /// All files, durable with their names.
-    pub(super) fn finish(mut self) -> Result<Vec<DataFile>, LakeError> {
+    pub(crate) fn finish(mut self) -> Result<Vec<DataFile>, LakeError> {
         self.close()?;
         let path = &self.spec.directory;
         self.syncs.directory(path).map_err(|source| LakeError::Io { path: path.clone(), source })?;

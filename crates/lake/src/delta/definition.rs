@@ -1,7 +1,7 @@
 //! What a table says of itself: whose it is, with which schema's columns, and how long what is old is kept.
 //! Always: needs no more than the oldest protocol, so that the oldest readers may open it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use deltalake::{
@@ -22,8 +22,16 @@ const HASH_KEY_METADATA: &str = "headwater.hash_key";
 /// In the table's configuration: whose table this is, and with which schema's columns.
 const TABLE_STREAM: &str = "headwater.stream_id";
 const TABLE_SCHEMA: &str = "headwater.schema";
+/// The same: how many rows were erased, a JSON object.
+const TABLE_ERASED: &str = "headwater.erased";
 /// In the table's configuration, as Delta names them: how long removed files and old commits stay.
 const TABLE_KEEPS: [&str; 2] = ["delta.deletedFileRetentionDuration", "delta.logRetentionDuration"];
+
+/// How many rows were erased since the table began, by whose they were.
+pub(super) fn erased(metadata: &Metadata) -> BTreeMap<String, u64> {
+    let text = metadata.configuration().get(TABLE_ERASED);
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
 
 impl DeltaHome {
     /// The schema number in the metadata, once the table is known to be the right one.
@@ -104,6 +112,20 @@ impl DeltaHome {
             });
         }
         metadata.map_err(|source| self.delta_error(source.into()))
+    }
+
+    /// With these rows counted as erased too.
+    pub(super) fn with_erased(
+        &self,
+        metadata: &Metadata,
+        rows: &BTreeMap<String, u64>,
+    ) -> Result<Metadata, LakeError> {
+        let mut erased = erased(metadata);
+        for (name, rows) in rows {
+            *erased.entry(name.clone()).or_default() += rows;
+        }
+        let changed = metadata.clone().add_config_key(TABLE_ERASED.to_owned(), json!(erased).to_string());
+        changed.map_err(|source| self.delta_error(source.into()))
     }
 
     fn delta_columns(&self, columns: &SchemaRef) -> Result<StructType, LakeError> {

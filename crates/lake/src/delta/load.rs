@@ -27,6 +27,14 @@ struct MetadataLine {
     metadata: deltalake::kernel::Metadata,
 }
 
+/// What becomes of the log before a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Before {
+    KeptForAWhile,
+    /// It says something of rows that were erased.
+    GivenUp,
+}
+
 impl DeltaHome {
     /// The table as it is, repaired where that is possible. `None`: it does not exist yet.
     pub(crate) async fn load(&self, registry: &Registry) -> Result<Option<Committed>, LakeError> {
@@ -108,7 +116,7 @@ impl DeltaHome {
         // Of a checkpoint in parts, as others write them, a commit cannot say the one number.
         let checkpoint = checkpoint.next().filter(|_| checkpoint.next().is_none());
         Ok(Committed {
-            snapshot: self.snapshot(state.version.unwrap_or(0), seq, files, columns),
+            snapshot: self.snapshot(state.version.unwrap_or(0), seq, files, columns, &metadata),
             schema,
             metadata,
             tip_crc32c: state.tip_crc32c,
@@ -144,7 +152,7 @@ impl DeltaHome {
         let mut committed = self.checkpoint_or_not(committed, state.clone(), registry).await;
         if committed.manifest_end.is_none() {
             // The log has no checkpoint to begin with then, and can still be committed to.
-            match self.write_manifest(state).await {
+            match self.write_manifest(state, Before::KeptForAWhile).await {
                 Ok((_, end)) => committed.manifest_end = Some(end),
                 Err(error) => tracing::warn!(table = %self.name, %error, "no manifest was written"),
             }
@@ -204,7 +212,7 @@ impl DeltaHome {
 
     /// A checkpoint only makes the next open faster: without one the table is as good, and the next attempt comes.
     async fn checkpoint_or_not(&self, committed: Committed, state: State, registry: &Registry) -> Committed {
-        match self.write_checkpoint(state, registry).await {
+        match self.write_checkpoint(state, Before::KeptForAWhile, registry).await {
             Ok(checkpointed) => checkpointed,
             Err(error) => {
                 tracing::warn!(table = %self.name, %error, "no checkpoint was written");
@@ -215,29 +223,38 @@ impl DeltaHome {
 
     /// Writes a checkpoint of the newest version, so that others open the table quickly, and a new manifest that begins
     /// with it, so that we do. The log is held against the manifest first: damage must not get into the checkpoint.
-    pub(crate) async fn checkpoint(&self, registry: &Registry) -> Result<Option<Committed>, LakeError> {
+    pub(crate) async fn checkpoint(
+        &self,
+        before: Before,
+        registry: &Registry,
+    ) -> Result<Option<Committed>, LakeError> {
         let (directory, syncs) = (self.directory.clone(), self.syncs.clone());
         match self.blocking(move || reconcile(&directory, &*syncs)).await? {
             Found::Known(known) => {
                 tell(&known.repaired);
-                self.write_checkpoint(known.state, registry).await.map(Some)
+                self.write_checkpoint(known.state, before, registry).await.map(Some)
             }
             Found::Nothing => Ok(None),
             Found::Unknown { repaired } => self.load_log(repaired, registry).await,
         }
     }
 
-    async fn write_checkpoint(&self, state: State, registry: &Registry) -> Result<Committed, LakeError> {
+    async fn write_checkpoint(
+        &self,
+        state: State,
+        before: Before,
+        registry: &Registry,
+    ) -> Result<Committed, LakeError> {
         let mut delta = DeltaTable::new(self.log_store.clone());
         let version = state.version.unwrap_or(0);
         delta.load_version(version).await.map_err(|source| self.delta_error(source))?;
         create_checkpoint(&delta, None).await.map_err(|source| self.delta_error(source))?;
-        let (state, end) = self.write_manifest(state).await?;
+        let (state, end) = self.write_manifest(state, before).await?;
         self.committed(&state, Some(end), registry)
     }
 
     /// A new manifest that begins, and ends, with this state and the checkpoints that are there.
-    async fn write_manifest(&self, mut state: State) -> Result<(State, u64), LakeError> {
+    async fn write_manifest(&self, mut state: State, before: Before) -> Result<(State, u64), LakeError> {
         let version = state.version.unwrap_or(0);
         let (directory, syncs) = (self.directory.clone(), self.syncs.clone());
         let keeping = self.keeping.clone();
@@ -248,7 +265,13 @@ impl DeltaHome {
                 file.version != version
                     && files.checkpoints.get(&file.version).is_some_and(|names| names.contains(&file.name))
             });
-            give_up_old(&mut state, &keeping);
+            match before {
+                Before::KeptForAWhile => give_up_old(&mut state, &keeping),
+                Before::GivenUp => {
+                    state.log_start = version;
+                    state.checkpoints.clear();
+                }
+            }
             // A name that is gone for good needs no note.
             state.removed.retain(|name, since| !keeping.is_over(*since) || directory.join(name).exists());
             let read = |name: &str| {

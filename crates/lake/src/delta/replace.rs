@@ -1,11 +1,15 @@
-//! The commit that puts compacted files in the place of those they were made of.
-//! Always: all of the old files leave and all of the new ones come in one commit, or none; no row is added or lost by it, so
-//! its actions say that the data did not change, and its `txn` repeats the position. If an old file is no part of the table any
-//! more, nothing is committed.
+//! The commit that puts new files in the place of those they were made of.
+//! Always: all of the old files leave and all of the new ones come in one commit, or none; its `txn` repeats the position.
+//! Compaction neither adds nor loses a row, so its actions say that the data did not change; an erasure loses rows, and the
+//! commit counts them in the table's properties. If an old file is no part of the table any more, nothing is committed.
 
-use std::{collections::HashMap, collections::HashSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
-use deltalake::kernel::{Action, CommitInfo, Remove, Transaction};
+use deltalake::kernel::{Action, Add, CommitInfo, Remove, Transaction};
 use hw_event::Timestamp;
 use hw_schema::Registry;
 
@@ -19,6 +23,8 @@ pub(crate) struct Replacement {
     pub name: String,
     pub removes: Vec<Arc<LakeFile>>,
     pub adds: Vec<DataFile>,
+    /// Rows that the new files lack, by whose they were. Empty: compaction.
+    pub erased: BTreeMap<String, u64>,
 }
 
 impl DeltaHome {
@@ -33,12 +39,13 @@ impl DeltaHome {
         let mut base = base;
         for _ in 0..ATTEMPTS_MAX {
             let live: HashSet<&PathBuf> = base.snapshot.files.iter().map(|file| &file.path).collect();
+            let stays = |file: &DataFile| live.contains(&PathBuf::from(&self.name).join(&file.name));
+            let gone = replacement.removes.iter().filter(|file| !live.contains(&file.path)).count();
             // An earlier attempt got through and never came back to say so.
-            if replacement.adds.iter().all(|file| live.contains(&PathBuf::from(&self.name).join(&file.name)))
-            {
+            if gone == replacement.removes.len() && replacement.adds.iter().all(stays) {
                 return Ok(Some(base));
             }
-            if !replacement.removes.iter().all(|file| live.contains(&file.path)) {
+            if gone > 0 {
                 return Ok(None);
             }
             let (version, bytes, mut next) = self.prepare_replace(&base, replacement, now)?;
@@ -63,21 +70,27 @@ impl DeltaHome {
         now: Timestamp,
     ) -> Result<(u64, Vec<u8>, Committed), LakeError> {
         let millis = now.0.div_euclid(1000);
+        let erases = !replacement.erased.is_empty();
         let mut actions = vec![Action::CommitInfo(CommitInfo {
             timestamp: Some(millis),
-            operation: Some("OPTIMIZE".to_owned()),
+            operation: Some(if erases { "DELETE" } else { "OPTIMIZE" }.to_owned()),
             operation_parameters: Some(HashMap::new()),
             is_blind_append: Some(false),
             engine_info: Some(concat!("headwater/", env!("CARGO_PKG_VERSION")).to_owned()),
             info: checksums(Some(base)).collect(),
             ..CommitInfo::default()
         })];
+        let mut metadata = base.metadata.clone();
+        if erases {
+            metadata = self.with_erased(&metadata, &replacement.erased)?;
+            actions.push(Action::Metadata(metadata.clone()));
+        }
         let gone: HashSet<&PathBuf> = replacement.removes.iter().map(|file| &file.path).collect();
         for file in &replacement.removes {
             let name = file.path.strip_prefix(&self.name).unwrap_or(&file.path);
             actions.push(Action::Remove(Remove {
                 path: name.display().to_string(),
-                data_change: false,
+                data_change: erases,
                 deletion_timestamp: Some(millis),
                 extended_file_metadata: Some(true),
                 partition_values: Some(HashMap::new()),
@@ -88,7 +101,7 @@ impl DeltaHome {
         let files = base.snapshot.files.iter().filter(|file| !gone.contains(&file.path));
         let mut files: Vec<_> = files.cloned().collect();
         for file in &replacement.adds {
-            let add = add_action(file, millis);
+            let add = Add { data_change: erases, ..add_action(file, millis) };
             files.push(Arc::new(self.lake_file(&add_line(&add))));
             actions.push(Action::Add(add));
         }
@@ -101,9 +114,9 @@ impl DeltaHome {
         let version = base.snapshot.version.cast_unsigned() + 1;
         let columns = base.snapshot.columns.clone();
         let next = Committed {
-            snapshot: self.snapshot(version, base.snapshot.seq, files, columns),
+            snapshot: self.snapshot(version, base.snapshot.seq, files, columns, &metadata),
             schema: base.schema,
-            metadata: base.metadata.clone(),
+            metadata,
             tip_crc32c: crc32c::crc32c(&bytes),
             manifest_end: None,
             checkpoint: base.checkpoint,

@@ -4,6 +4,7 @@
 mod commits;
 mod compaction;
 mod compaction_faults;
+mod erase;
 mod failures;
 mod fixture;
 mod follow;
