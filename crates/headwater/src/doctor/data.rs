@@ -252,7 +252,7 @@ pub async fn examine_contents(data: &Path, config: Option<&CheckedConfig>, findi
         let what = format!("table {} cannot be opened: {}", status::name(tables, fault.table), fault.error);
         findings.push(Finding::fault("lake", what, RESTORE));
     }
-    findings.extend(ahead(&subject, usage.durable));
+    findings.extend(ahead(&subject, usage.durable, &opened.newest.unwrap_or_default()));
 }
 
 /// An event from the future: the clock stood later once.
@@ -269,13 +269,21 @@ pub fn clock(newest: Timestamp, now: Timestamp) -> Option<Finding> {
 }
 
 /// Tables that hold what the journal does not.
-fn ahead(subject: &crate::verify::Subject, durable: Seq) -> Vec<Finding> {
+fn ahead(
+    subject: &crate::verify::Subject,
+    durable: Seq,
+    (newest, following): &(String, String),
+) -> Vec<Finding> {
     let beyond = subject.positions().into_iter().filter(|(_, position)| *position > durable);
     beyond
         .map(|(name, position)| {
-            let what =
-                format!("table {name} holds append {position}, the journal ends at {durable}: no start");
-            let remedy = "journal/ and lake/ are not of the same moment: restore both from one backup";
+            let what = format!(
+                "table {name} holds append {position}, the journal ends at {durable} in journal/{newest}: no start"
+            );
+            let remedy = format!(
+                "that file has lost its end, or journal/{following} is gone, or journal/ and lake/ are not of the same \
+                 moment: restore both from one backup"
+            );
             Finding::fault("lake", what, remedy)
         })
         .collect()

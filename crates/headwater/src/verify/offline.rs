@@ -14,6 +14,8 @@ use crate::{data_directory::DataDirectory, reading::Tables};
 /// An opened directory. `None` for the subject: it holds no journal, so there is nothing to verify.
 pub struct Offline {
     pub subject: Option<Subject>,
+    /// The file that the journal ends in, and the one that would follow it.
+    pub newest: Option<(String, String)>,
     /// What could not be opened at all.
     pub checks: Vec<Check>,
     _held: DataDirectory,
@@ -24,7 +26,7 @@ pub async fn open(path: &Path) -> anyhow::Result<Offline> {
     let directory = DataDirectory::inspect(path)?;
     let mut checks = Vec::new();
     if !directory.journal().is_dir() {
-        return Ok(Offline { subject: None, checks, _held: directory });
+        return Ok(Offline { subject: None, newest: None, checks, _held: directory });
     }
     let disk = FileDisk::read_only(&directory.journal())
         .with_context(|| format!("cannot open {}", directory.journal().display()))?;
@@ -40,12 +42,13 @@ pub async fn open(path: &Path) -> anyhow::Result<Offline> {
                  by any engine that reads Delta",
             );
             checks.push(check);
-            return Ok(Offline { subject: None, checks, _held: directory });
+            return Ok(Offline { subject: None, newest: None, checks, _held: directory });
         }
     };
     let cut_bytes = found.cut_bytes();
+    let newest = found.newest_file().map(str::to_owned).zip(found.following_file());
     let Some((journal, recovered)) = Journal::inspect(found) else {
-        return Ok(Offline { subject: None, checks, _held: directory });
+        return Ok(Offline { subject: None, newest: None, checks, _held: directory });
     };
     if cut_bytes > 0 {
         let check = Check::new("torn_tail", "journal").figure("bytes", cut_bytes);
@@ -62,5 +65,5 @@ pub async fn open(path: &Path) -> anyhow::Result<Offline> {
     let tables = Tables::new(journal, registry, lake);
     let catalog = directory.catalog();
     let subject = Subject { offline: true, ..Subject::new(tables, catalog) };
-    Ok(Offline { subject: Some(subject), checks, _held: directory })
+    Ok(Offline { subject: Some(subject), newest, checks, _held: directory })
 }
