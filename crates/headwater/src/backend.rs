@@ -18,6 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    erasure::Erasures,
     reading::Tables,
     status::Status,
     verify::{self, Subject},
@@ -37,6 +38,7 @@ pub struct Backend {
     pub catalog: PathBuf,
     /// One permit: one verification at a time.
     pub verifying: Arc<Semaphore>,
+    pub erasures: Erasures,
 }
 
 #[async_trait]
@@ -74,6 +76,10 @@ impl hw_serve::Backend for Backend {
 
     fn status(&self) -> Value {
         self.status.read(&self.tables, &self.follower)
+    }
+
+    fn erasures(&self) -> &dyn hw_serve::Erasures {
+        &self.erasures
     }
 
     fn verify(&self, names: Vec<String>) -> Result<mpsc::Receiver<Value>, VerifyRefused> {

@@ -87,6 +87,12 @@ pub enum Command {
     /// it. Checks the bytes against their checksums, the ledger's counts against the rows, and that every event has one
     /// place. Exits with 0 if all is well, with 1 if something is wrong.
     Verify(Verify),
+    /// Forget people: their keys, rows, rejects and every old copy of them
+    ///
+    /// SUBJECT is what events have in the field marked `x-privacy: subject`. Keys are destroyed at once; then files are
+    /// written anew without the subjects' rows, old versions removed, and journal segments overwritten. Waits until it is
+    /// done; a server that is stopped meanwhile goes on after its start.
+    Erase(Erase),
     /// Look at the machine, the configuration and the data directory, and say what to do
     ///
     /// Works with and without a running server, and changes nothing. Exits with 1 if there is a fault; warnings do not
@@ -105,6 +111,39 @@ pub struct Verify {
     #[arg(long, value_enum, default_value = "table", conflicts_with = "json")]
     pub format: CheckFormat,
     /// Short for --format json
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Erase {
+    /// Whom to forget
+    #[arg(value_name = "SUBJECT")]
+    pub subjects: Vec<String>,
+    /// More of them, one a line; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Why, for the receipt
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Only count what would go
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not wait until it is done
+    #[arg(long, conflicts_with = "dry_run")]
+    pub no_wait: bool,
+    /// List what was asked for
+    #[arg(long, conflicts_with_all = ["subjects", "file", "dry_run", "show", "check"])]
+    pub list: bool,
+    /// Show how an erasure stands, and its receipt
+    #[arg(long, value_name = "ID", conflicts_with_all = ["subjects", "file", "dry_run", "check"])]
+    pub show: Option<String>,
+    /// Check the signature of a receipt; needs no server
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["subjects", "file", "dry_run"])]
+    pub check: Option<PathBuf>,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

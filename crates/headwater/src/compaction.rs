@@ -4,6 +4,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -26,6 +27,8 @@ pub struct Compaction {
     pub follower: FollowerHandle,
     pub runtime: Handle,
     pub stop: CancellationToken,
+    /// Held by whoever rewrites files of the lake.
+    pub housekeeping: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Compaction {
@@ -39,12 +42,18 @@ impl Compaction {
             tracing::debug!(%error, "compaction has no lower priority");
         }
         while !self.stop.is_cancelled() {
+            let housekeeping = self.housekeeping.clone();
+            let held = self.runtime.block_on(housekeeping.lock());
             let stop = self.stop.clone();
             let compactor = &mut self.compactor;
             // A panic must not be the end of compaction without a word.
             let turn = catch_unwind(AssertUnwindSafe(|| compactor.turn(&mut |_| !stop.is_cancelled())));
+            if let Ok(Turn::Offered(_)) = turn {
+                self.hand_over();
+            }
+            drop(held);
             match turn {
-                Ok(Turn::Offered(_)) => self.hand_over(),
+                Ok(Turn::Offered(_)) => {}
                 Ok(Turn::Nothing) => self.rest(IDLE),
                 Ok(Turn::Failed) => self.rest(FAILED),
                 Err(_) => {

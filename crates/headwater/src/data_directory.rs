@@ -90,6 +90,16 @@ impl DataDirectory {
         self.path.join("directories")
     }
 
+    /// Where erasures are written down, if no other place is configured.
+    pub fn erasures(&self) -> PathBuf {
+        self.path.join("erasures")
+    }
+
+    /// Marks of the erasures that were carried out on this data.
+    pub fn erasures_applied(&self) -> PathBuf {
+        self.path.join("erasures").join("applied")
+    }
+
     pub fn journal(&self) -> PathBuf {
         self.path.join("journal")
     }

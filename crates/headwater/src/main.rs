@@ -9,6 +9,7 @@ mod compaction;
 mod config;
 mod data_directory;
 mod doctor;
+mod erasure;
 mod exit;
 mod fault;
 mod memory;

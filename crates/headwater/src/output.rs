@@ -49,6 +49,11 @@ pub fn table(
     writeln!(out, "{table}")
 }
 
+/// Microseconds since the epoch as RFC 3339.
+pub fn rfc3339(micros: i64) -> String {
+    jiff::Timestamp::from_microsecond(micros).map_or_else(|_| micros.to_string(), |time| time.to_string())
+}
+
 /// A JSON value as a cell: strings bare, null empty, objects and arrays as JSON.
 pub fn cell(value: &Value) -> String {
     match value {

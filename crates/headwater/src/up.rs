@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
-use hw_event::{Clock, Seq, SystemClock, Timestamp};
+use hw_event::{Clock, SystemClock, Timestamp};
 use hw_gate::{
     Catalog, CatalogError, Gate, GateParts, GateSettings,
     doors::{
@@ -26,7 +26,7 @@ use hw_lake::{Lake, LakeSettings, Table};
 use hw_pipeline::{FollowerHandle, FollowerSettings, follow};
 use hw_query::SqlSettings;
 use hw_schema::{Field, Kind, KvFields, Registry, TimeUnit};
-use hw_vault::{FileKeyStore, HashKey, SealKeys, SystemEntropy};
+use hw_vault::{FileKeyStore, HashKey, SealKeys, SigningKey, SystemEntropy};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,7 @@ use crate::{
     compaction::Compaction,
     config::{self, CheckedConfig},
     data_directory::{DataDirectory, InUse},
+    erasure::{self, Erasures},
     exit::Exit,
     memory,
     project::Project,
@@ -79,6 +80,8 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
         Some(path) => HashKey::load_file(path).context("privacy.key_file")?,
         None => HashKey::load_or_create(&*key_store, &SystemEntropy)?,
     };
+    let erasing_key = hash_key.clone();
+    let signing_key = SigningKey::load_or_create(&*key_store, &SystemEntropy)?;
     let seal_keys = Arc::new(SealKeys::new(key_store, Arc::new(SystemEntropy)));
 
     let catalog = Arc::new(Catalog::open(Arc::new(open_disk(&directory.catalog())?))?);
@@ -107,10 +110,13 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
     match found.journal_id() {
         Some(id) => {
             let opened = open_lake(id).await?;
-            check_ahead(&opened, &registry, found.last())?;
+            check_ahead(&opened, &registry, &found)?;
             lake = Some(opened);
         }
         None => check_no_tables(&lake_path)?,
+    }
+    if let (Some(newest), Some(unproven_from)) = (found.newest_file(), found.unproven_from()) {
+        tracing::info!(newest, unproven_from, "the journal was read");
     }
     let journal_settings = journal_settings(&config);
     let (journal, recovered) = tokio::task::spawn_blocking({
@@ -189,6 +195,22 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
     let findings = Findings::default();
     let connections = Arc::new(Semaphore::new(config.limits.connections.get()));
     let engine = sql_child::children(sql_settings(&config), sql_idle, &directory, Opener(seal_keys.clone()))?;
+    let housekeeping = Arc::new(tokio::sync::Mutex::new(()));
+    let erasures = Erasures::open(erasure::Parts {
+        directory: config.privacy.erasures.clone().unwrap_or_else(|| directory.erasures()),
+        applied: directory.erasures_applied(),
+        journal: journal.clone(),
+        lake: lake.clone(),
+        registry: registry.clone(),
+        follower: follower.clone(),
+        hash_key: erasing_key,
+        seal_keys: seal_keys.clone(),
+        signing_key,
+        clock: clock.clone(),
+        housekeeping: housekeeping.clone(),
+        stop: stop.clone(),
+    })?;
+    tokio::spawn(erasures.clone().run());
     let backend = Arc::new(Backend {
         tables: Tables::new(journal.clone(), registry, lake.clone()),
         engine,
@@ -207,6 +229,7 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
         },
         catalog: directory.catalog(),
         verifying: Arc::new(Semaphore::new(1)),
+        erasures,
     });
     let share = shares::share(&journal_settings);
     tokio::spawn(shares::keep(backend.tables.clone(), gate.clone(), share, behind, stop.clone()));
@@ -245,6 +268,7 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
         follower: follower.clone(),
         runtime: tokio::runtime::Handle::current(),
         stop: stop.clone(),
+        housekeeping,
     };
     compaction.start().context("cannot start compaction")?;
     tokio::spawn(keep_metrics(metrics, journal.clone(), lake, findings, follower.clone(), stop.clone()));
@@ -307,7 +331,10 @@ fn declare(catalog: &Catalog, project: &Project) -> anyhow::Result<Result<(), Ex
 
 /// The lake never holds what the journal does not: if it does, the journal is older than the lake (restored from a
 /// backup, or its newest file is gone), and going on would give numbers and offsets a second time.
-fn check_ahead(lake: &Lake, registry: &Registry, last: Seq) -> anyhow::Result<()> {
+fn check_ahead(lake: &Lake, registry: &Registry, journal: &Found) -> anyhow::Result<()> {
+    let last = journal.last();
+    let newest = journal.newest_file().unwrap_or_default();
+    let following = journal.following_file().unwrap_or_default();
     let streams =
         registry.all().into_iter().map(|stream| (Table::Stream(stream.id), stream.name.to_string()));
     let system = [(Table::Rejects, "rejects".to_owned()), (Table::Ledger, "ledger".to_owned())];
@@ -315,9 +342,20 @@ fn check_ahead(lake: &Lake, registry: &Registry, last: Seq) -> anyhow::Result<()
         if let Some(snapshot) = lake.table(table)
             && snapshot.seq > last
         {
+            let damage: String = journal
+                .damage()
+                .iter()
+                .map(|damage| {
+                    format!(
+                        "\n  journal/{}, bytes {}..{}: {}",
+                        damage.file, damage.start, damage.end, damage.reason
+                    )
+                })
+                .collect();
             anyhow::bail!(
-                "the journal ends at append {last}, but the table {name} holds append {}\n  \
-                 journal/ and lake/ are not of the same moment: restore both from one backup",
+                "the journal ends at append {last} in journal/{newest}, but the table {name} holds append {}{damage}\n  \
+                 that file has lost its end, or journal/{following} is gone, or journal/ and lake/ are not of the same \
+                 moment: restore both from one backup",
                 snapshot.seq
             );
         }

@@ -7,6 +7,8 @@ use hw_schema::Registry;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use crate::Erasures;
+
 /// The tables cannot be seen just now. The text is for the operator's log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no cut can be taken: {0}")]
@@ -43,6 +45,9 @@ pub trait Backend: Send + Sync {
     /// Begins a verification of what is named, or of everything. Its lines come until the channel ends; dropping the
     /// receiver ends it.
     fn verify(&self, names: Vec<String>) -> Result<mpsc::Receiver<Value>, VerifyRefused>;
+
+    /// What forgets people.
+    fn erasures(&self) -> &dyn Erasures;
 
     /// The first offset that is not below what retention or erasure took away. Gaps above it are no loss.
     fn first_kept(&self, _stream: StreamId, _partition: Partition) -> Offset {

@@ -5,6 +5,7 @@
 
 mod accept;
 mod backend;
+mod erasures;
 mod events;
 mod guard;
 mod health;
@@ -28,6 +29,7 @@ use http::StatusCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use backend::{Backend, CutFailed, VerifyRefused};
+pub use erasures::{EraseRefused, EraseRequest, Erasures};
 pub use guard::Guard;
 pub use listen::{ListenSettings, listen, listen_with};
 pub use problem::Problem;
@@ -44,6 +46,8 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/v1/sql", post(sql::sql))
         .route("/v1/status", get(verify::status))
         .route("/v1/verify", post(verify::verify))
+        .route("/v1/erasures", get(erasures::list).post(erasures::erase))
+        .route("/v1/erasures/{id}", get(erasures::get))
         .route("/v1/ledger", get(streams::ledger))
         .route("/v1/streams", get(streams::streams))
         .route("/v1/streams/{stream}", get(streams::stream))

@@ -24,11 +24,14 @@ use utoipa::OpenApi;
         crate::streams::ledger,
         crate::verify::verify,
         crate::verify::status,
+        crate::erasures::erase,
+        crate::erasures::list,
+        crate::erasures::get,
         crate::health::livez,
         crate::health::readyz,
         crate::health::metrics,
     ),
-    components(schemas(crate::sql::Ask, crate::verify::Names))
+    components(schemas(crate::sql::Ask, crate::verify::Names, crate::erasures::Erase))
 )]
 struct Reading;
 
@@ -75,6 +78,9 @@ mod tests {
             ("/v1/ledger", "get"),
             ("/v1/verify", "post"),
             ("/v1/status", "get"),
+            ("/v1/erasures", "post"),
+            ("/v1/erasures", "get"),
+            ("/v1/erasures/{id}", "get"),
             ("/livez", "get"),
             ("/readyz", "get"),
             ("/metrics", "get"),

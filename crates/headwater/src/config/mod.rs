@@ -187,6 +187,9 @@ pub(crate) fn load(project: &Path, file: Option<&Source>, overrides: &Overrides)
                 key_file: privacy
                     .key_file
                     .map(|path| resolve(project, &layers, &["privacy", "key_file"], path)),
+                erasures: privacy
+                    .erasures
+                    .map(|path| resolve(project, &layers, &["privacy", "erasures"], path)),
             },
             log: log?,
         })

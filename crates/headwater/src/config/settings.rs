@@ -218,6 +218,10 @@ section! {
         /// A file with the key of hashed fields, as the key file that Headwater makes in `D/keys/` at its
         /// first start if this is not set. A relative path starts at the project directory.
         key_file: Option<PathBuf>,
+        /// The directory in which erasures are written down, `D/erasures` if this is not set. Keep it apart from the
+        /// data and its backups: then a backup that is restored is erased again at its start. A relative path starts
+        /// at the project directory.
+        erasures: Option<PathBuf>,
     }
 }
 

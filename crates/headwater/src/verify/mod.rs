@@ -418,20 +418,30 @@ impl Verifier {
         offsets.set("rows", counted.stored + counted.rejected);
         self.told(offsets).await?;
 
+        let lake = &self.subject.tables.lake;
+        let erased_of = |table: Option<Table>| {
+            let table = table.and_then(|table| lake.table(table));
+            table.and_then(|table| table.erased.get(name).copied()).unwrap_or(0)
+        };
+        let erased = erased_of(stream.as_ref().map(|stream| Table::Stream(stream.id)));
+        let rejects_erased = erased_of(Some(Table::Rejects));
         let mut check = Check::new("rows", name)
             .figure("stored", counted.stored)
             .figure("rejected", counted.rejected)
+            .figure("erased", erased + rejects_erased)
             .figure("ledger_stored", ledger.stored)
             .figure("ledger_rejected", ledger.rejected);
         let table_place = format!("lake/{name} and journal/");
-        if counted.stored.cast_signed() != ledger.stored {
-            let what =
-                format!("the ledger counts {} stored, the table has {} rows", ledger.stored, counted.stored);
+        if (counted.stored + erased).cast_signed() != ledger.stored {
+            let what = format!(
+                "the ledger counts {} stored, the table has {} rows and {erased} were erased",
+                ledger.stored, counted.stored
+            );
             check.fault(what, table_place.clone(), BACKUP);
         }
-        if counted.rejected.cast_signed() != ledger.rejected {
+        if (counted.rejected + rejects_erased).cast_signed() != ledger.rejected {
             let what = format!(
-                "the ledger counts {} rejected, rejects has {} rows",
+                "the ledger counts {} rejected, rejects has {} rows and {rejects_erased} were erased",
                 ledger.rejected, counted.rejected
             );
             check.fault(what, "lake/rejects and journal/", BACKUP);

@@ -1,13 +1,13 @@
 //! No clear text of a protected field ever touches a file: a thousand canaries, and a search of every byte.
 
-use std::{
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 
-use crate::server::{Server, project};
+use crate::{
+    scanner::{find, needles, search},
+    server::{Server, project},
+};
 
 const SCHEMA: &str = r##"{
   "type": "object",
@@ -29,6 +29,8 @@ const SCHEMA: &str = r##"{
     "of": {"type": "array", "items": {"$ref": "#/$defs/card"}}
   }}}
 }"##;
+
+const STEM: &str = "kanarienvogel";
 
 /// Letters and digits that stand nowhere else.
 fn canary(n: usize) -> String {
@@ -99,83 +101,21 @@ async fn a_thousand_canaries_are_nowhere_on_disk() {
     assert!(!format!("{shown:?}").contains("kanarienvogel"), "{shown:?}");
 
     // In full flow, after a kill, after a clean stop: each time every file.
-    search(&directory.path().join("data"), &server.data.with_extension("stderr"));
+    search(STEM, &directory.path().join("data"), &server.data.with_extension("stderr"));
     server.kill();
     let server = Server::start(&project, &data);
-    search(&data, &data.with_extension("stderr"));
+    search(STEM, &data, &data.with_extension("stderr"));
     assert!(server.terminate().success());
-    let files = search(&data, &data.with_extension("stderr"));
+    let files = search(STEM, &data, &data.with_extension("stderr"));
     let log = std::fs::read_to_string(data.join("lake/person/_delta_log/00000000000000000000.json")).unwrap();
     assert!(log.contains("headwater.hash_key"), "which key the digests were made with: {log}");
     assert!(files.iter().any(|file| file.extension().is_some_and(|end| end == "parquet")), "{files:?}");
     planted_canaries_are_found(directory.path());
 }
 
-/// The needles: each canary's stem in the ways bytes are written. Base64 at its three alignments.
-fn needles() -> Vec<Vec<u8>> {
-    let stem = "kanarienvogel";
-    let mut needles = vec![stem.as_bytes().to_vec(), stem.chars().rev().collect::<String>().into_bytes()];
-    let hex: String = stem.bytes().map(|byte| format!("{byte:02x}")).collect();
-    needles.push(hex.to_uppercase().into_bytes());
-    needles.push(hex.into_bytes());
-    needles.push(stem.encode_utf16().flat_map(u16::to_le_bytes).collect());
-    for shift in 0..3 {
-        let encoded = STANDARD_NO_PAD.encode(&stem.as_bytes()[shift..]);
-        needles.push(encoded.as_bytes()[..encoded.len() - 2].to_vec());
-    }
-    needles
-}
-
-/// Looks through every file, as it is and inside what it compresses. Returns the files.
-fn search(data: &Path, log: &Path) -> Vec<PathBuf> {
-    let needles = needles();
-    let mut files = vec![log.to_owned()];
-    let mut directories = vec![data.to_owned()];
-    while let Some(directory) = directories.pop() {
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { directories.push(path) } else { files.push(path) }
-        }
-    }
-    for file in &files {
-        // A file may be removed while the server runs.
-        let Ok(bytes) = std::fs::read(file) else { continue };
-        let found = find(&bytes, &needles);
-        assert!(found.is_none(), "{}: {found:?}", file.display());
-        if file.extension().is_some_and(|end| end == "parquet") && !bytes.is_empty() {
-            let cells = parquet_cells(file);
-            let found = find(cells.as_bytes(), &needles);
-            assert!(found.is_none(), "{} (pages): {found:?}", file.display());
-        }
-    }
-    files
-}
-
-fn find(bytes: &[u8], needles: &[Vec<u8>]) -> Option<String> {
-    needles
-        .iter()
-        .find(|needle| bytes.windows(needle.len()).any(|window| window == needle.as_slice()))
-        .map(|needle| String::from_utf8_lossy(needle).into_owned())
-}
-
-/// Every cell and every footer entry of a Parquet file, as text.
-fn parquet_cells(path: &Path) -> String {
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-    let mut file = std::fs::File::open(path).unwrap();
-    let mut magic = [0; 4];
-    file.read_exact(&mut magic).unwrap();
-    assert_eq!(&magic, b"PAR1", "{}", path.display());
-    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path).unwrap()).unwrap();
-    let mut text = format!("{:?}", reader.metadata());
-    for batch in reader.build().unwrap() {
-        text.push_str(&format!("{:?}", batch.unwrap().columns()));
-    }
-    text
-}
-
 /// The search itself must be able to fail.
 fn planted_canaries_are_found(directory: &Path) {
-    let needles = needles();
+    let needles = needles(STEM);
     let value = canary(1);
     let utf16: Vec<u8> = value.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();

@@ -116,6 +116,10 @@ impl House {
 
 #[async_trait]
 impl Backend for House {
+    fn erasures(&self) -> &dyn hw_serve::Erasures {
+        &NoErasures
+    }
+
     async fn cut(&self, _: &Names) -> Result<Cut, CutFailed> {
         if *self.broken.lock().unwrap() {
             return Err(CutFailed("the lake is on fire at /secret/path".to_owned()));
@@ -288,4 +292,22 @@ pub async fn problem(response: reqwest::Response) -> (u16, String) {
         assert!(body[member].as_str().is_some_and(|text| !text.is_empty()), "{member} in {body}");
     }
     (status, body["code"].as_str().unwrap().to_owned())
+}
+
+/// A house in which nobody is forgotten.
+struct NoErasures;
+
+#[async_trait::async_trait]
+impl hw_serve::Erasures for NoErasures {
+    async fn request(&self, _: hw_serve::EraseRequest) -> Result<serde_json::Value, hw_serve::EraseRefused> {
+        Err(hw_serve::EraseRefused::Busy)
+    }
+
+    fn list(&self) -> Vec<serde_json::Value> {
+        Vec::new()
+    }
+
+    fn get(&self, _: &str) -> Option<serde_json::Value> {
+        None
+    }
 }

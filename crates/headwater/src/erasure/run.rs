@@ -1,0 +1,282 @@
+//! Carrying out one erasure.
+//! Always: each step can be done again from the beginning, so that a restart at any moment only repeats work; an error is
+//! told and the step tried again, never skipped.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use hw_event::{Seq, Timestamp};
+use hw_journal::{Wipe, WipeState};
+use hw_lake::{Doomed, EraseTurn, Eraser, LakeError, Table};
+use serde_json::Value;
+
+use super::{
+    Shared, counted,
+    doomed::{Digest, Rejects, Rows, Subjects, digest, subject_paths},
+    lock,
+    receipt::{self, Done},
+    record::{Phase, Record},
+};
+
+/// Between two looks at what others have to let go of.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A table, its name, and what is looked for in it.
+struct Work {
+    table: Table,
+    name: String,
+    doomed: Box<dyn Doomed + Send>,
+}
+
+/// How many rows and rejects of these subjects there are; nothing is changed.
+pub(super) async fn count(shared: &Arc<Shared>, subjects: &[String]) -> Result<Value, String> {
+    let parts = &shared.parts;
+    parts.follower.commit_now().await.map_err(|error| error.to_string())?;
+    let digests: Vec<Digest> = subjects.iter().map(|subject| digest(&parts.hash_key, subject)).collect();
+    let work = work_of(shared, &digests, Timestamp(i64::MAX));
+    let (mut eraser, stop) = (parts.lake.eraser(), parts.stop.clone());
+    let counts = tokio::task::spawn_blocking(move || {
+        let (mut rows, mut rejects) = (BTreeMap::new(), 0);
+        for mut work in work {
+            let found = eraser.count(work.table, &mut *work.doomed, &mut |_| !stop.is_cancelled())?;
+            match work.table {
+                Table::Stream(_) => drop(rows.insert(work.name, found)),
+                _ => rejects = found,
+            }
+        }
+        Ok((rows, rejects))
+    });
+    let counts: Result<_, LakeError> = counts.await.map_err(|error| error.to_string())?;
+    let (rows, rejects) = counts.map_err(|error| error.to_string())?;
+    Ok(counted(&rows, rejects, subjects.len()))
+}
+
+/// Until it is done, or dropped.
+pub(super) async fn carry_out(shared: &Arc<Shared>, id: &str) {
+    let Some(mut record) = lock(&shared.known).get(id).cloned() else { return };
+    tracing::info!(erasure = id, subjects = record.hex_digests().len(), "an erasure begins");
+    loop {
+        match attempt(shared, &mut record).await {
+            Ok(()) => break,
+            Err(error) => {
+                tracing::warn!(erasure = id, %error, "an erasure waits");
+                shared.progress(id, |progress| progress.waiting_for = Some(error));
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+    }
+    metrics::counter!("headwater_erasures_total").increment(1);
+    tracing::info!(erasure = id, "an erasure is done");
+}
+
+async fn attempt(shared: &Arc<Shared>, record: &mut Record) -> Result<(), String> {
+    let digests = record.digests().map_err(|error| format!("{error:#}"))?;
+    let mut work = work_of(shared, &digests, Timestamp(record.requested_at));
+    let mut done = Done::default();
+
+    enter(shared, record, Phase::Draining).await?;
+    let mut wipe = shared.parts.journal.begin_wipe().await.map_err(|error| error.to_string())?;
+    done.through = wipe.through().0;
+    drain(shared, &record.id, wipe.through()).await?;
+
+    enter(shared, record, Phase::Rewriting).await?;
+    let mut eraser = shared.parts.lake.eraser();
+    {
+        // Compaction rests meanwhile: what it makes of old files would hold the rows once more.
+        let _held = shared.parts.housekeeping.lock().await;
+        for work in &mut work {
+            eraser = rewrite(shared, record, eraser, work).await?;
+        }
+    }
+
+    enter(shared, record, Phase::Wiping).await?;
+    finish_wipe(shared, &record.id, &mut wipe).await?;
+    (done.segments, done.segment_bytes) = wipe.wiped();
+    drop(wipe);
+
+    enter(shared, record, Phase::Forgetting).await?;
+    for Work { table, name, .. } in work {
+        eraser = forget(shared, &record.id, eraser, table).await?;
+        let version = shared.parts.lake.table(table).map(|table| table.version);
+        done.versions.extend(version.map(|version| (name, version)));
+    }
+    (done.files, done.bytes) = eraser.searched();
+
+    let finished_at = shared.parts.clock.now();
+    record.receipt = Some(receipt::make(record, &done, finished_at, &shared.parts.signing_key));
+    enter(shared, record, Phase::Done).await?;
+    let (kept, id) = (shared.clone(), record.id.clone());
+    let marked = tokio::task::spawn_blocking(move || kept.store.mark_applied(&id)).await;
+    marked.map_err(|error| error.to_string())?.map_err(|error| format!("cannot mark it as done: {error}"))
+}
+
+/// Writes down how far it has come.
+async fn enter(shared: &Arc<Shared>, record: &mut Record, phase: Phase) -> Result<(), String> {
+    record.phase = phase;
+    let (kept, copy) = (shared.clone(), record.clone());
+    let written = tokio::task::spawn_blocking(move || kept.store.write(&copy)).await;
+    written
+        .map_err(|error| error.to_string())?
+        .map_err(|error| format!("cannot write down the erasure: {error}"))?;
+    let mut known = lock(&shared.known);
+    if let Some(known) = known.get_mut(&record.id) {
+        let progress = std::mem::take(&mut known.progress);
+        *known = record.clone();
+        known.progress = progress;
+        known.progress.waiting_for = None;
+    }
+    Ok(())
+}
+
+/// Every stream that says whose its events are, and the rejects.
+fn work_of(shared: &Shared, digests: &[Digest], before: Timestamp) -> Vec<Work> {
+    let parts = &shared.parts;
+    let subjects = Subjects {
+        digests: Arc::new(digests.iter().copied().collect()),
+        key: parts.hash_key.clone(),
+        before,
+    };
+    let (mut work, mut without) = (Vec::new(), HashSet::new());
+    for stream in parts.registry.all() {
+        let paths = subject_paths(&stream);
+        if paths.is_empty() {
+            // Of a name without a schema nobody knows what its events hold.
+            if !stream.versions.is_empty() {
+                without.insert(stream.name.to_string());
+            }
+            continue;
+        }
+        let doomed = Box::new(Rows::new(subjects.clone(), paths));
+        work.push(Work { table: Table::Stream(stream.id), name: stream.name.to_string(), doomed });
+    }
+    let doomed = Box::new(Rejects { subjects, without, seal_keys: parts.seal_keys.clone() });
+    work.push(Work { table: Table::Rejects, name: "rejects".to_owned(), doomed });
+    work
+}
+
+/// Until the lake has everything through `through`.
+async fn drain(shared: &Arc<Shared>, id: &str, through: Seq) -> Result<(), String> {
+    let follower = &shared.parts.follower;
+    let mut status = follower.watch();
+    loop {
+        let now = follower.commit_now().await.map_err(|error| error.to_string())?;
+        if now.committed >= through {
+            return Ok(());
+        }
+        let waiting = match shared.parts.lake.faults().first() {
+            Some(fault) => format!("a table that cannot commit: {}", fault.error),
+            None => "the lake".to_owned(),
+        };
+        shared.progress(id, |progress| progress.waiting_for = Some(waiting));
+        // Another round brings it, or the same trouble.
+        let changed = tokio::time::timeout(RETRY_AFTER, status.changed()).await;
+        if changed.is_ok_and(|changed| changed.is_err()) {
+            return Err("the lake's follower has ended".to_owned());
+        }
+    }
+}
+
+async fn rewrite(
+    shared: &Arc<Shared>,
+    record: &mut Record,
+    mut eraser: Eraser,
+    work: &mut Work,
+) -> Result<Eraser, String> {
+    shared.progress(&record.id, |progress| progress.table = Some(work.name.clone()));
+    let before = erased(shared, work.table);
+    loop {
+        let stop = shared.parts.stop.clone();
+        let (table, mut doomed) = (work.table, std::mem::replace(&mut work.doomed, Box::new(Nothing)));
+        let turned = tokio::task::spawn_blocking(move || {
+            let turn = eraser.turn(table, &mut *doomed, &mut |_| !stop.is_cancelled());
+            (eraser, doomed, turn)
+        });
+        let turn;
+        (eraser, work.doomed, turn) = turned.await.map_err(|error| error.to_string())?;
+        let (files, bytes) = eraser.searched();
+        shared.progress(&record.id, |progress| (progress.files, progress.bytes) = (files, bytes));
+        match turn.map_err(|error| error.to_string())? {
+            EraseTurn::Offered { .. } | EraseTurn::Waiting => {
+                shared.parts.follower.commit_now().await.map_err(|error| error.to_string())?;
+            }
+            EraseTurn::Clean => break,
+            EraseTurn::Stopped => return Err("told to stop".to_owned()),
+        }
+    }
+    let counts = match work.table {
+        Table::Stream(_) => &mut record.rows,
+        _ => &mut record.rejects,
+    };
+    for (name, rows) in erased(shared, work.table) {
+        let rows = rows - before.get(&name).copied().unwrap_or(0).min(rows);
+        if rows > 0 {
+            *counts.entry(name).or_default() += rows;
+        }
+    }
+    Ok(eraser)
+}
+
+/// What a table has lost so far.
+fn erased(shared: &Shared, table: Table) -> BTreeMap<String, u64> {
+    shared.parts.lake.table(table).map(|table| (*table.erased).clone()).unwrap_or_default()
+}
+
+async fn finish_wipe(shared: &Arc<Shared>, id: &str, wipe: &mut Wipe) -> Result<(), String> {
+    loop {
+        let state = wipe.step().await.map_err(|error| error.to_string())?;
+        let waiting = match state {
+            WipeState::Done => return Ok(()),
+            WipeState::Unreleased(count) => {
+                shared.parts.follower.commit_now().await.map_err(|error| error.to_string())?;
+                format!("{count} segments of the journal to be released")
+            }
+            WipeState::Read(count) => format!("{count} segments of the journal that statements read"),
+        };
+        let segments = wipe.wiped().0;
+        shared.progress(id, |progress| {
+            progress.segments = segments;
+            progress.waiting_for = Some(waiting);
+        });
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn forget(shared: &Arc<Shared>, id: &str, mut eraser: Eraser, table: Table) -> Result<Eraser, String> {
+    loop {
+        let forgotten = tokio::task::spawn_blocking(move || {
+            let left = eraser.forget(table);
+            (eraser, left)
+        });
+        let left;
+        (eraser, left) = forgotten.await.map_err(|error| error.to_string())?;
+        let left = left.map_err(|error| error.to_string())?;
+        if left.is_none() {
+            return Ok(eraser);
+        }
+        if left.stale_log {
+            shared.parts.follower.commit_now().await.map_err(|error| error.to_string())?;
+        }
+        if left.held_files > 0 {
+            let waiting = format!("{} files that statements read", left.held_files);
+            shared.progress(id, |progress| progress.waiting_for = Some(waiting));
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// Stands in while another thread has the real one.
+struct Nothing;
+
+impl Doomed for Nothing {
+    fn columns(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    fn rows(&mut self, batch: &arrow::array::RecordBatch) -> arrow::array::BooleanArray {
+        arrow::array::BooleanArray::from(vec![false; batch.num_rows()])
+    }
+}
