@@ -129,6 +129,24 @@ impl Catalog {
         self.keep(Stream { id, name: name.clone(), versions, declared: true })
     }
 
+    /// Declares a schema that follows the newest only as a new generation: the caller sees to the rows that are there, of
+    /// which the journal may hold none any more.
+    pub fn declare_generation(
+        &self,
+        name: &StreamName,
+        schema: Arc<Schema>,
+    ) -> Result<Arc<Stream>, CatalogError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let change = |faults| CatalogError::Change { stream: name.clone(), faults };
+        let stream = self.registry.by_name(name.as_str()).ok_or_else(|| change(Vec::new()))?;
+        if let Some((_, current)) = stream.current() {
+            current.check_generation(&schema).map_err(change)?;
+        }
+        let mut versions = stream.versions.clone();
+        versions.push(schema);
+        self.keep(Stream { id: stream.id, name: name.clone(), versions, declared: true })
+    }
+
     /// Gives a number to a name that has no schema, so that its events can be rejects. `None` when too many are known.
     pub(crate) fn note_undeclared(&self, name: &StreamName) -> Result<Option<Arc<Stream>>, CatalogError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);

@@ -40,6 +40,11 @@ pub enum Command {
     ///
     /// Exits with 0 if there is none, else with 2. Warnings do not count.
     Check(Check),
+    /// Show what the schemas of a project would change in the tables that are there
+    ///
+    /// A change is allowed, or the rows that are there are rewritten for it, or it is refused. Changes nothing. Exits with 1
+    /// if something is refused.
+    Plan(Plan),
     /// List the streams
     Ls(Ls),
     /// Send events from a file or from standard input
@@ -180,6 +185,11 @@ pub struct Up {
     pub directory: PathBuf,
     #[command(flatten)]
     pub settings: SettingArgs,
+    /// Drop the values of fields that a schema does not name any more from the rows that are there
+    ///
+    /// Without it such a change is refused. A field that becomes protected needs no word: its old values are rewritten.
+    #[arg(long)]
+    pub drop_fields: bool,
     /// How long a process that runs statements is kept without one. For tests
     #[arg(long, hide = true, default_value = "60s", value_parser = duration)]
     pub sql_idle: Duration,
@@ -193,6 +203,18 @@ pub struct Check {
     #[command(flatten)]
     pub settings: SettingArgs,
     /// Print the faults as a JSON array
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The project
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+    #[command(flatten)]
+    pub settings: SettingArgs,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -12,6 +12,8 @@ mod doctor;
 mod erasure;
 mod exit;
 mod fault;
+mod forgetting;
+mod generation;
 mod memory;
 mod output;
 mod project;
@@ -63,7 +65,7 @@ fn up(arguments: cli::Up) -> ExitCode {
         return Exit::Usage.into();
     };
     let (data, directory) = (config.data.clone(), arguments.directory);
-    match run_server(config, project, arguments.sql_idle) {
+    match run_server(config, project, arguments.sql_idle, arguments.drop_fields) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", told(&error));
@@ -89,9 +91,14 @@ fn told(error: &anyhow::Error) -> String {
     text
 }
 
-fn run_server(config: CheckedConfig, project: Project, sql_idle: Duration) -> anyhow::Result<ExitCode> {
+fn run_server(
+    config: CheckedConfig,
+    project: Project,
+    sql_idle: Duration,
+    drop_fields: bool,
+) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(up::run(config, project, sql_idle))
+    runtime.block_on(up::run(config, project, sql_idle, drop_fields))
 }
 
 fn check(arguments: cli::Check) -> Exit {

@@ -8,7 +8,7 @@ use hw_pipeline::FollowerHandle;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::{reading::Tables, scrub::Findings, shares::Behind};
+use crate::{generation::Generations, reading::Tables, scrub::Findings, shares::Behind};
 
 /// Findings of the scrubber that are told; the rest are counted.
 const SCRUBBED_MAX: usize = 100;
@@ -23,6 +23,7 @@ pub struct Status {
     pub connections: Arc<Semaphore>,
     pub behind: Behind,
     pub scrubbed: Findings,
+    pub generations: Generations,
     /// Soft limit of open files.
     pub descriptors: Option<u64>,
 }
@@ -93,6 +94,7 @@ impl Status {
                 "ended": follower.ended(),
             },
             "lake": { "faults": faults },
+            "generations": self.generations.told(),
             "scrub": { "damage": told, "left_out": scrubbed.len().saturating_sub(SCRUBBED_MAX) },
             "streams_behind": self.behind.names().iter().map(|name| json!({ "stream": name })).collect::<Vec<_>>(),
         })

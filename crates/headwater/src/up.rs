@@ -25,7 +25,7 @@ use hw_journal::{FileDisk, Found, Journal, Log};
 use hw_lake::{Lake, LakeSettings, Table};
 use hw_pipeline::{FollowerHandle, FollowerSettings, follow};
 use hw_query::SqlSettings;
-use hw_schema::{Field, Kind, KvFields, Registry, TimeUnit};
+use hw_schema::{Field, Kind, KvFields, Registry, RewriteAction, TimeUnit};
 use hw_vault::{FileKeyStore, HashKey, SealKeys, SigningKey, SystemEntropy};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -38,6 +38,8 @@ use crate::{
     data_directory::{DataDirectory, InUse},
     erasure::{self, Erasures},
     exit::Exit,
+    forgetting::Forgetting,
+    generation::{self, Generations},
     memory,
     project::Project,
     reading::{Opener, Tables},
@@ -58,7 +60,12 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 const EXPIRE_FIRST: Duration = Duration::from_secs(600);
 
 /// Runs until TERM or Ctrl-C. `sql_idle`: how long a process that runs statements is kept without one.
-pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) -> anyhow::Result<ExitCode> {
+pub async fn run(
+    config: CheckedConfig,
+    project: Project,
+    sql_idle: Duration,
+    drop_fields: bool,
+) -> anyhow::Result<ExitCode> {
     // From the first moment on: a signal during the start must not kill what has begun to write.
     let mut signals = shutdown::Signals::listen()?;
     let directory = match DataDirectory::open(&config.data) {
@@ -80,14 +87,15 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
         Some(path) => HashKey::load_file(path).context("privacy.key_file")?,
         None => HashKey::load_or_create(&*key_store, &SystemEntropy)?,
     };
-    let erasing_key = hash_key.clone();
+    let (erasing_key, generation_key) = (hash_key.clone(), hash_key.clone());
     let signing_key = SigningKey::load_or_create(&*key_store, &SystemEntropy)?;
     let seal_keys = Arc::new(SealKeys::new(key_store, Arc::new(SystemEntropy)));
 
     let catalog = Arc::new(Catalog::open(Arc::new(open_disk(&directory.catalog())?))?);
-    if let Err(code) = declare(&catalog, &project)? {
-        return Ok(code);
-    }
+    let generations = match declare(&catalog, &project, drop_fields)? {
+        Ok(generations) => generations,
+        Err(code) => return Ok(code),
+    };
 
     // Journal and lake are looked at before the first byte is written: what does not belong together stays as it is.
     let disk = Arc::new(open_disk(&directory.journal())?);
@@ -133,6 +141,7 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
     }
     tracing::info!(last = %recovered.last, epoch = recovered.boot_epoch, cut_bytes = recovered.cut_bytes, "the journal is open");
 
+    generation::hold(&lake, &registry);
     let follower = FollowerHandle::new();
     let log: Arc<dyn Log> = Arc::new(journal.clone());
     let following = tokio::spawn(follow(
@@ -147,6 +156,13 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
         },
         follower.clone(),
     ));
+
+    // Nothing is appended yet: what the journal has of an old generation can be brought into the lake.
+    let forgetting = Forgetting { journal: journal.clone(), lake: lake.clone(), follower: follower.clone() };
+    if !generations.is_empty() {
+        generation::declare(&catalog, generations, &forgetting).await?;
+        generation::hold(&lake, &registry);
+    }
 
     // Every address is bound before anyone is told of one.
     let http = bind(config.http.listen.socket(), "http.listen").await?;
@@ -211,6 +227,9 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
         stop: stop.clone(),
     })?;
     tokio::spawn(erasures.clone().run());
+    let generations =
+        Generations::new(forgetting, registry.clone(), generation_key, housekeeping.clone(), stop.clone());
+    tokio::spawn(generations.clone().run());
     let backend = Arc::new(Backend {
         tables: Tables::new(journal.clone(), registry, lake.clone()),
         engine,
@@ -225,6 +244,7 @@ pub async fn run(config: CheckedConfig, project: Project, sql_idle: Duration) ->
             connections: connections.clone(),
             behind: behind.clone(),
             scrubbed: findings.clone(),
+            generations,
             descriptors: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
         },
         catalog: directory.catalog(),
@@ -302,13 +322,45 @@ fn open_disk(path: &std::path::Path) -> anyhow::Result<FileDisk> {
     FileDisk::open(path).with_context(|| format!("cannot open {}", path.display()))
 }
 
-/// Gives each declared stream its number and version; a change that may not be is told with its reasons.
-fn declare(catalog: &Catalog, project: &Project) -> anyhow::Result<Result<(), ExitCode>> {
+/// Gives each declared stream its number and version; a change that may not be is told with its reasons. Returns those that
+/// need a new generation.
+fn declare(
+    catalog: &Catalog,
+    project: &Project,
+    drop_fields: bool,
+) -> anyhow::Result<Result<Vec<generation::Change>, ExitCode>> {
     let mut refused = false;
+    let mut generations = Vec::new();
     for stream in &project.streams {
         match catalog.declare(&stream.name, stream.schema.clone()) {
             Ok(_) => {}
             Err(CatalogError::Change { faults, .. }) => {
+                let known = catalog.registry().by_name(stream.name.as_str());
+                let current = known.as_ref().and_then(|known| known.current());
+                let faults = match current.map(|(_, current)| current.check_generation(&stream.schema)) {
+                    Some(Ok(rewrites)) => {
+                        let gone = rewrites.iter().find(|it| it.action == RewriteAction::Remove);
+                        match gone.filter(|_| !drop_fields) {
+                            None => {
+                                let (name, schema) = (stream.name.clone(), stream.schema.clone());
+                                generations.push(generation::Change { name, schema, rewrites });
+                                continue;
+                            }
+                            Some(gone) => {
+                                refused = true;
+                                eprintln!(
+                                    "error: {}: the field {} is gone, and with it its values in the rows that are there\n  \
+                                     headwater plan shows what that means; headwater up --drop-fields does it",
+                                    stream.path.display(),
+                                    gone.pointer
+                                );
+                                continue;
+                            }
+                        }
+                    }
+                    Some(Err(faults)) => faults,
+                    None => faults,
+                };
                 refused = true;
                 eprintln!(
                     "error: {}: stream {:?} has data of an older schema, which may not change like this",
@@ -326,7 +378,7 @@ fn declare(catalog: &Catalog, project: &Project) -> anyhow::Result<Result<(), Ex
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(if refused { Err(Exit::Usage.into()) } else { Ok(()) })
+    Ok(if refused { Err(Exit::Usage.into()) } else { Ok(generations) })
 }
 
 /// The lake never holds what the journal does not: if it does, the journal is older than the lake (restored from a

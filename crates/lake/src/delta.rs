@@ -342,7 +342,7 @@ impl DeltaHome {
                 (metadata, base.snapshot.columns.clone(), base.schema)
             }
             (Some(base), None) => {
-                let metadata = self.evolved(&base.metadata, addition)?;
+                let metadata = self.evolved(&base.metadata, addition.columns, addition.schema)?;
                 actions.push(Action::Metadata(metadata.clone()));
                 (metadata, addition.columns.clone(), addition.schema)
             }

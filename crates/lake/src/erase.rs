@@ -164,7 +164,7 @@ impl Eraser {
         // What is rewritten holds none, whatever becomes of the offer.
         let of_table = |file: &DataFile| PathBuf::from(&name).join(&file.name);
         self.clean.extend(adds.iter().map(of_table));
-        lake.offers.put(table, Replacement { name, removes, adds, erased });
+        lake.offers.put(table, Replacement { name, removes, adds, erased, schema: None });
         Ok(EraseTurn::Offered { rows })
     }
 
@@ -219,7 +219,7 @@ impl Eraser {
     }
 }
 
-fn told(failure: Failure) -> LakeError {
+pub(crate) fn told(failure: Failure) -> LakeError {
     let general = |file: PathBuf, text: &str| parquet_error(file, ParquetError::General(text.to_owned()));
     match failure {
         Failure::Unfit(_, error) | Failure::Lake(error) => error,

@@ -15,7 +15,7 @@ use hw_pipeline::spawn_blocking;
 use hw_schema::Registry;
 
 use crate::{
-    Compactor, Damage, Eraser, LakeError, LakeSink, Table, TableSnapshot,
+    Compactor, Damage, Eraser, LakeError, LakeSink, Rewriter, Table, TableSnapshot,
     compact::{Offers, Removed, Trash},
     delta::{Committed, DeltaHome, Identity, Keeping},
     log_files::remove_orphans,
@@ -89,6 +89,8 @@ pub(crate) struct Shared {
     pub trash: Trash,
     /// Tables whose log says something of erased rows: the committer begins it anew.
     pub stale_logs: Mutex<BTreeSet<Table>>,
+    /// Tables that get no rows until their old ones are of the new generation.
+    pub held: Mutex<BTreeSet<Table>>,
 }
 
 impl Lake {
@@ -185,6 +187,11 @@ impl Lake {
         Compactor::new(self.shared.clone())
     }
 
+    /// What brings tables to a new generation. One at a time, and never while the compactor has its turn.
+    pub fn rewriter(&self) -> Rewriter {
+        Rewriter::new(self.shared.clone())
+    }
+
     /// What makes rows go. One at a time, and never while the compactor has its turn.
     pub fn eraser(&self) -> Eraser {
         Eraser::new(self.shared.clone())
@@ -267,6 +274,7 @@ impl Shared {
             offers: Offers::default(),
             trash: Trash::default(),
             stale_logs: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 

@@ -191,7 +191,10 @@ impl LakeSink {
     /// Step 3.
     async fn commit_tables(&mut self) -> Vec<(Table, Result<(), LakeError>)> {
         let lake = &*self.lake;
-        let buffers = self.buffers.values_mut().filter(|buffer| !buffer.written.is_empty());
+        let held = lake.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Rows of the new generation wait, written and durable, until the old ones are of it too.
+        let ready = |buffer: &&mut Buffer| !buffer.written.is_empty() && !held.contains(&buffer.table);
+        let buffers = self.buffers.values_mut().filter(ready);
         let work: Vec<_> = buffers.map(|buffer| commit_table(lake, buffer).boxed()).collect();
         stream::iter(work).buffer_unordered(lake.settings.tables_in_flight).collect().await
     }
@@ -422,6 +425,9 @@ async fn replace_files(lake: &Shared, table: Table, offer: &Replacement) -> Resu
     match replaced {
         Some(committed) => {
             lake.publish(table, committed);
+            if offer.schema.is_some() {
+                lake.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&table);
+            }
             lake.trash.add(table, offer.removes.iter().map(|file| Removed::file(file, since)));
         }
         None => {

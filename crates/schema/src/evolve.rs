@@ -1,6 +1,6 @@
-//! May a schema follow another one without a new generation? Then all that was accepted before must still be.
-//! Always: what a stored row means never changes: no column goes, none changes its type or its protection, and events
-//! stay in their partitions.
+//! May a schema follow another one? Then all that was accepted before must still be.
+//! Always: without a new generation what a stored row means never changes: no column goes, none changes its type or its
+//! protection, and events stay in their partitions. With one, rows that are there are rewritten: a field may become protected, or go.
 
 use std::cmp::Ordering;
 
@@ -8,13 +8,74 @@ use crate::{
     document::place,
     guard::Guard,
     rules::{Bound, Count, NumberRules, OneOf, TextRules},
-    schema::{Extra, Fault, Field, Kind, Object, Schema},
+    schema::{Extra, Fault, Field, Kind, Object, Privacy, Schema},
 };
 
 const GENERATION: &str = "undo this change; it needs a new generation of the table";
+const NO_GENERATION: &str = "undo this change; rows that are there cannot be rewritten for it";
+
+/// What becomes of one field in the rows that are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrite {
+    /// In the new document, or in the old one if the field has gone.
+    pub pointer: String,
+    pub path: Vec<Step>,
+    pub action: RewriteAction,
+}
+
+/// One step from a row to a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    Member(String),
+    /// Every element of a list.
+    Items,
+    /// Every value of a map.
+    Values,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RewriteAction {
+    /// Values become keyed digests.
+    Hash,
+    /// The column goes.
+    Drop,
+    /// The same, because the schema does not name the field any more.
+    Remove,
+    /// The column stays, its values become null.
+    Clear,
+    /// Values stay; only the statistics go.
+    Hide,
+}
+
+impl RewriteAction {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RewriteAction::Hash => "hash",
+            RewriteAction::Drop => "drop",
+            RewriteAction::Remove => "remove",
+            RewriteAction::Clear => "clear",
+            RewriteAction::Hide => "hide",
+        }
+    }
+}
 
 pub(crate) fn check_change(old: &Schema, next: &Schema) -> Result<(), Vec<Fault>> {
-    let mut changes = Changes { next, extra_kept: old.extra == Extra::Keep, faults: Vec::new() };
+    compare(old, next, false).map(drop)
+}
+
+/// What a new generation has to rewrite. `Err`: not even that makes `next` follow.
+pub(crate) fn check_generation(old: &Schema, next: &Schema) -> Result<Vec<Rewrite>, Vec<Fault>> {
+    compare(old, next, true)
+}
+
+fn compare(old: &Schema, next: &Schema, rewrites: bool) -> Result<Vec<Rewrite>, Vec<Fault>> {
+    let mut changes = Changes {
+        next,
+        extra_kept: old.extra == Extra::Keep && (!rewrites || next.extra == Extra::Keep),
+        faults: Vec::new(),
+        rewrites: rewrites.then(Vec::new),
+        path: Vec::new(),
+    };
     if old.key != next.key {
         changes.refuse("/x-key", "x-key has changed, so events would go to other partitions");
     }
@@ -24,12 +85,16 @@ pub(crate) fn check_change(old: &Schema, next: &Schema) -> Result<(), Vec<Fault>
     if old.event_time != next.event_time {
         changes.refuse("/x-event-time", "x-event-time has changed, so _time would mean something else");
     }
-    if old.extra != next.extra && old.extra != Extra::Refuse {
+    if old.extra == Extra::Keep && next.extra == Extra::Drop && rewrites {
+        changes.path = vec![Step::Member(crate::columns::EXTRA.to_owned())];
+        changes.rewrite("/x-extra", RewriteAction::Clear);
+        changes.path.clear();
+    } else if old.extra != next.extra && old.extra != Extra::Refuse {
         changes.refuse("/x-extra", "what happens to unnamed fields has changed");
     }
     changes.object(&old.root, &next.root, "");
     changes.guard(old.guard.as_deref(), next.guard.as_deref(), "");
-    if changes.faults.is_empty() { Ok(()) } else { Err(changes.faults) }
+    if changes.faults.is_empty() { Ok(changes.rewrites.unwrap_or_default()) } else { Err(changes.faults) }
 }
 
 struct Changes<'a> {
@@ -37,23 +102,39 @@ struct Changes<'a> {
     /// Unnamed fields were stored until now, in the clear.
     extra_kept: bool,
     faults: Vec<Fault>,
+    /// `None`: rows that are there may not be rewritten.
+    rewrites: Option<Vec<Rewrite>>,
+    /// From a row to where the comparison is.
+    path: Vec<Step>,
 }
 
 impl Changes<'_> {
     fn refuse(&mut self, pointer: &str, message: impl Into<String>) {
         let (line, column) = place(&self.next.document, pointer);
-        let hint = GENERATION.to_owned();
+        let hint = if self.rewrites.is_some() { NO_GENERATION } else { GENERATION }.to_owned();
         self.faults.push(Fault { pointer: pointer.to_owned(), line, column, message: message.into(), hint });
+    }
+
+    /// Returns whether rows may be rewritten at all.
+    fn rewrite(&mut self, pointer: &str, action: RewriteAction) -> bool {
+        let Some(rewrites) = &mut self.rewrites else { return false };
+        rewrites.push(Rewrite { pointer: pointer.to_owned(), path: self.path.clone(), action });
+        true
     }
 
     fn object(&mut self, old: &Object, next: &Object, pointer: &str) {
         let find = |object: &Object, name: &str| object.names.find(name.as_bytes());
         for field in &old.fields {
             let pointer = format!("{pointer}/properties/{}", escape(&field.name));
+            self.path.push(Step::Member(field.name.clone()));
             match find(next, &field.name).and_then(|index| next.fields.get(index)) {
                 Some(new) => self.field(field, new, &pointer),
+                // What was never stored leaves nothing behind.
+                None if field.privacy == Some(Privacy::Drop) && self.rewrites.is_some() => {}
+                None if self.rewrite(&pointer, RewriteAction::Remove) => {}
                 None => self.refuse(&pointer, "the field has gone"),
             }
+            self.path.pop();
         }
         for field in next.fields.iter().filter(|field| find(old, &field.name).is_none()) {
             let pointer = format!("{pointer}/properties/{}", escape(&field.name));
@@ -78,7 +159,15 @@ impl Changes<'_> {
             self.refuse(pointer, "the field could be null");
         }
         if old.privacy != next.privacy {
-            self.refuse(pointer, "the field's protection has changed");
+            let action = match (old.privacy, next.privacy) {
+                (None, Some(Privacy::Hash)) if has_text(&old.kind) => Some(RewriteAction::Hash),
+                (None | Some(Privacy::Hash), Some(Privacy::Drop)) => Some(RewriteAction::Drop),
+                (None, Some(Privacy::Subject)) => Some(RewriteAction::Hide),
+                _ => None,
+            };
+            if !action.is_some_and(|action| self.rewrite(pointer, action)) {
+                self.refuse(pointer, "the field's protection has changed");
+            }
         }
         if !wider_one_of(old.one_of.as_deref(), next.one_of.as_deref()) {
             self.refuse(pointer, "values that were listed are no longer");
@@ -92,11 +181,15 @@ impl Changes<'_> {
                     self.refuse(pointer, "items could be equal until now");
                 }
                 self.count(old.count, next.count, pointer);
+                self.path.push(Step::Items);
                 self.field(&old.element, &next.element, &format!("{pointer}/items"));
+                self.path.pop();
             }
             (Kind::Map(old), Kind::Map(next)) => {
                 self.count(old.count, next.count, pointer);
+                self.path.push(Step::Values);
                 self.field(&old.value, &next.value, &format!("{pointer}/additionalProperties"));
+                self.path.pop();
             }
             (a, b) if same_column(a, b) => {
                 if !wider_number(a.number_rules(), b.number_rules()) {
@@ -125,6 +218,11 @@ impl Changes<'_> {
             self.refuse(pointer, "the bounds of a count have become narrower");
         }
     }
+}
+
+/// Can the text that a producer sent be told from what is stored?
+fn has_text(kind: &Kind) -> bool {
+    matches!(kind, Kind::Boolean | Kind::Integer(_) | Kind::Number(_) | Kind::String(_) | Kind::Date(_))
 }
 
 fn field_is_protected(field: &Field) -> bool {

@@ -28,6 +28,15 @@ impl Stream {
         Some((SchemaNumber(number), self.versions.last()?))
     }
 
+    /// The first version whose rows mean what the newest one's do: rows of older ones have to be rewritten.
+    pub fn generation_start(&self) -> SchemaNumber {
+        let mut start = self.versions.len();
+        while start > 1 && self.versions[start - 2].check_change(&self.versions[start - 1]).is_ok() {
+            start -= 1;
+        }
+        SchemaNumber(i32::try_from(start).unwrap_or(i32::MAX))
+    }
+
     pub fn version(&self, number: SchemaNumber) -> Option<&Arc<Schema>> {
         let index = usize::try_from(number.0).ok()?.checked_sub(1)?;
         self.versions.get(index)

@@ -3,10 +3,12 @@
 
 mod codec;
 mod json;
+mod rewrite;
 mod tables;
 
 pub use codec::{Encoding, RowsError, decode, decode_columns, encode};
 pub use json::to_json;
+pub use rewrite::rewrite;
 pub use tables::{
     Optional, adapt, body_schema, ledger_table_batch, ledger_table_schema, rejects_body_schema,
     rejects_table_batch, rejects_table_schema, table_batch, table_columns_of,

@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use regex::bytes::Regex;
 
 use crate::{
+    Rewrite,
     decode::names::FieldNames,
     guard::Guard,
     json::Exact,
@@ -365,6 +366,11 @@ impl Schema {
     /// What must hold for `next` to follow this schema without a new generation.
     pub fn check_change(&self, next: &Schema) -> Result<(), Vec<Fault>> {
         crate::evolve::check_change(self, next)
+    }
+
+    /// What has to be rewritten in the rows that are there, so that `next` may follow as a new generation.
+    pub fn check_generation(&self, next: &Schema) -> Result<Vec<Rewrite>, Vec<Fault>> {
+        crate::evolve::check_generation(self, next)
     }
 
     /// The document as it was given.

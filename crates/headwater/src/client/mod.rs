@@ -7,6 +7,7 @@ mod erase;
 pub mod error;
 mod generate;
 pub mod input;
+mod plan;
 mod play;
 mod query;
 mod rejects;
@@ -55,6 +56,7 @@ async fn dispatch(command: Command) -> Result<Exit, ClientError> {
         Command::Play(arguments) => play::run(arguments).await,
         Command::Rejects(arguments) => rejects::run(arguments).await,
         Command::Verify(arguments) => verify::run(arguments).await,
+        Command::Plan(arguments) => plan::run(arguments).await,
         Command::Erase(arguments) => erase::run(arguments).await,
         Command::Up(_) | Command::Check(_) | Command::Test(_) | Command::Doctor(_) => {
             Err(ClientError::usage("this command needs no server", "it is run by the binary itself"))

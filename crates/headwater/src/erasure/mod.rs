@@ -33,6 +33,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::forgetting::Forgetting;
 pub use receipt::check as check_receipt;
 use record::{Phase, Progress, Record, Store};
 
@@ -159,6 +160,11 @@ impl hw_serve::Erasures for Erasures {
 }
 
 impl Shared {
+    fn forgetting(&self) -> Forgetting {
+        let Parts { journal, lake, follower, .. } = &self.parts;
+        Forgetting { journal: journal.clone(), lake: lake.clone(), follower: follower.clone() }
+    }
+
     /// Notes how far an erasure has come; for those who watch, not for a restart.
     fn progress(&self, id: &str, change: impl FnOnce(&mut Progress)) {
         if let Some(record) = lock(&self.known).get_mut(id) {

@@ -8,8 +8,7 @@ use std::{
     time::Duration,
 };
 
-use hw_event::{Seq, Timestamp};
-use hw_journal::{Wipe, WipeState};
+use hw_event::Timestamp;
 use hw_lake::{Doomed, EraseTurn, Eraser, LakeError, Table};
 use serde_json::Value;
 
@@ -21,8 +20,6 @@ use super::{
     record::{Phase, Record},
 };
 
-/// Between two looks at what others have to let go of.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A table, its name, and what is looked for in it.
@@ -81,7 +78,8 @@ async fn attempt(shared: &Arc<Shared>, record: &mut Record) -> Result<(), String
     enter(shared, record, Phase::Draining).await?;
     let mut wipe = shared.parts.journal.begin_wipe().await.map_err(|error| error.to_string())?;
     done.through = wipe.through().0;
-    drain(shared, &record.id, wipe.through()).await?;
+    let forgetting = shared.forgetting();
+    forgetting.drain(wipe.through(), &tell(shared, &record.id)).await?;
 
     enter(shared, record, Phase::Rewriting).await?;
     let mut eraser = shared.parts.lake.eraser();
@@ -94,13 +92,13 @@ async fn attempt(shared: &Arc<Shared>, record: &mut Record) -> Result<(), String
     }
 
     enter(shared, record, Phase::Wiping).await?;
-    finish_wipe(shared, &record.id, &mut wipe).await?;
+    forgetting.finish_wipe(&mut wipe, &tell(shared, &record.id)).await?;
     (done.segments, done.segment_bytes) = wipe.wiped();
     drop(wipe);
 
     enter(shared, record, Phase::Forgetting).await?;
     for Work { table, name, .. } in work {
-        eraser = forget(shared, &record.id, eraser, table).await?;
+        eraser = forgetting.forget(eraser, table, &tell(shared, &record.id)).await?;
         let version = shared.parts.lake.table(table).map(|table| table.version);
         done.versions.extend(version.map(|version| (name, version)));
     }
@@ -112,6 +110,11 @@ async fn attempt(shared: &Arc<Shared>, record: &mut Record) -> Result<(), String
     let (kept, id) = (shared.clone(), record.id.clone());
     let marked = tokio::task::spawn_blocking(move || kept.store.mark_applied(&id)).await;
     marked.map_err(|error| error.to_string())?.map_err(|error| format!("cannot mark it as done: {error}"))
+}
+
+/// Tells those who watch what is waited for.
+fn tell<'a>(shared: &'a Shared, id: &'a str) -> impl Fn(String) + Send + Sync + 'a {
+    |waiting| shared.progress(id, |progress| progress.waiting_for = Some(waiting))
 }
 
 /// Writes down how far it has come.
@@ -158,28 +161,6 @@ fn work_of(shared: &Shared, digests: &[Digest], before: Timestamp) -> Vec<Work> 
     work
 }
 
-/// Until the lake has everything through `through`.
-async fn drain(shared: &Arc<Shared>, id: &str, through: Seq) -> Result<(), String> {
-    let follower = &shared.parts.follower;
-    let mut status = follower.watch();
-    loop {
-        let now = follower.commit_now().await.map_err(|error| error.to_string())?;
-        if now.committed >= through {
-            return Ok(());
-        }
-        let waiting = match shared.parts.lake.faults().first() {
-            Some(fault) => format!("a table that cannot commit: {}", fault.error),
-            None => "the lake".to_owned(),
-        };
-        shared.progress(id, |progress| progress.waiting_for = Some(waiting));
-        // Another round brings it, or the same trouble.
-        let changed = tokio::time::timeout(RETRY_AFTER, status.changed()).await;
-        if changed.is_ok_and(|changed| changed.is_err()) {
-            return Err("the lake's follower has ended".to_owned());
-        }
-    }
-}
-
 async fn rewrite(
     shared: &Arc<Shared>,
     record: &mut Record,
@@ -223,49 +204,6 @@ async fn rewrite(
 /// What a table has lost so far.
 fn erased(shared: &Shared, table: Table) -> BTreeMap<String, u64> {
     shared.parts.lake.table(table).map(|table| (*table.erased).clone()).unwrap_or_default()
-}
-
-async fn finish_wipe(shared: &Arc<Shared>, id: &str, wipe: &mut Wipe) -> Result<(), String> {
-    loop {
-        let state = wipe.step().await.map_err(|error| error.to_string())?;
-        let waiting = match state {
-            WipeState::Done => return Ok(()),
-            WipeState::Unreleased(count) => {
-                shared.parts.follower.commit_now().await.map_err(|error| error.to_string())?;
-                format!("{count} segments of the journal to be released")
-            }
-            WipeState::Read(count) => format!("{count} segments of the journal that statements read"),
-        };
-        let segments = wipe.wiped().0;
-        shared.progress(id, |progress| {
-            progress.segments = segments;
-            progress.waiting_for = Some(waiting);
-        });
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-async fn forget(shared: &Arc<Shared>, id: &str, mut eraser: Eraser, table: Table) -> Result<Eraser, String> {
-    loop {
-        let forgotten = tokio::task::spawn_blocking(move || {
-            let left = eraser.forget(table);
-            (eraser, left)
-        });
-        let left;
-        (eraser, left) = forgotten.await.map_err(|error| error.to_string())?;
-        let left = left.map_err(|error| error.to_string())?;
-        if left.is_none() {
-            return Ok(eraser);
-        }
-        if left.stale_log {
-            shared.parts.follower.commit_now().await.map_err(|error| error.to_string())?;
-        }
-        if left.held_files > 0 {
-            let waiting = format!("{} files that statements read", left.held_files);
-            shared.progress(id, |progress| progress.waiting_for = Some(waiting));
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
 }
 
 /// Stands in while another thread has the real one.

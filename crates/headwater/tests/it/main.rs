@@ -17,6 +17,7 @@ mod erasure;
 mod fake;
 mod fleet;
 mod generate;
+mod generation;
 mod hostile;
 mod hostile_sql;
 mod idempotency;

@@ -303,9 +303,10 @@ impl Compactor {
         );
         metrics::counter!("headwater_lake_compacted_files_total").increment(removes.len() as u64);
         metrics::counter!("headwater_lake_compacted_bytes_total").increment(bytes(&removes));
-        self.lake
-            .offers
-            .put(table, Replacement { name: name.to_owned(), removes, adds, erased: BTreeMap::new() });
+        self.lake.offers.put(
+            table,
+            Replacement { name: name.to_owned(), removes, adds, erased: BTreeMap::new(), schema: None },
+        );
         Ok(true)
     }
 

@@ -80,10 +80,15 @@ impl DeltaHome {
             .map_err(|source| self.delta_error(source))
     }
 
-    pub(super) fn evolved(&self, old: &Metadata, addition: &Addition<'_>) -> Result<Metadata, LakeError> {
-        let columns = self.delta_columns(addition.columns)?;
+    pub(super) fn evolved(
+        &self,
+        old: &Metadata,
+        columns: &SchemaRef,
+        schema: Option<SchemaNumber>,
+    ) -> Result<Metadata, LakeError> {
+        let columns = self.delta_columns(columns)?;
         let mut metadata = old.clone().with_schema(&columns);
-        for (key, value) in self.configuration(addition.schema) {
+        for (key, value) in self.configuration(schema) {
             metadata = metadata.and_then(|metadata| metadata.add_config_key(key, value));
         }
         metadata.map_err(|source| self.delta_error(source.into()))

@@ -9,8 +9,9 @@ use std::{
     sync::Arc,
 };
 
+use arrow::datatypes::SchemaRef;
 use deltalake::kernel::{Action, Add, CommitInfo, Remove, Transaction};
-use hw_event::Timestamp;
+use hw_event::{SchemaNumber, Timestamp};
 use hw_schema::Registry;
 
 use super::{ATTEMPTS_MAX, Committed, DeltaHome, add_action, add_line, checksums};
@@ -25,6 +26,8 @@ pub(crate) struct Replacement {
     pub adds: Vec<DataFile>,
     /// Rows that the new files lack, by whose they were. Empty: compaction.
     pub erased: BTreeMap<String, u64>,
+    /// The new files are of this schema, whose columns are the table's from now on.
+    pub schema: Option<(SchemaNumber, SchemaRef)>,
 }
 
 impl DeltaHome {
@@ -71,9 +74,15 @@ impl DeltaHome {
     ) -> Result<(u64, Vec<u8>, Committed), LakeError> {
         let millis = now.0.div_euclid(1000);
         let erases = !replacement.erased.is_empty();
+        let changes = erases || replacement.schema.is_some();
+        let operation = match (erases, changes) {
+            (true, _) => "DELETE",
+            (false, true) => "UPDATE",
+            (false, false) => "OPTIMIZE",
+        };
         let mut actions = vec![Action::CommitInfo(CommitInfo {
             timestamp: Some(millis),
-            operation: Some(if erases { "DELETE" } else { "OPTIMIZE" }.to_owned()),
+            operation: Some(operation.to_owned()),
             operation_parameters: Some(HashMap::new()),
             is_blind_append: Some(false),
             engine_info: Some(concat!("headwater/", env!("CARGO_PKG_VERSION")).to_owned()),
@@ -83,6 +92,11 @@ impl DeltaHome {
         let mut metadata = base.metadata.clone();
         if erases {
             metadata = self.with_erased(&metadata, &replacement.erased)?;
+        }
+        if let Some((number, columns)) = &replacement.schema {
+            metadata = self.evolved(&metadata, columns, Some(*number))?;
+        }
+        if changes {
             actions.push(Action::Metadata(metadata.clone()));
         }
         let gone: HashSet<&PathBuf> = replacement.removes.iter().map(|file| &file.path).collect();
@@ -90,7 +104,7 @@ impl DeltaHome {
             let name = file.path.strip_prefix(&self.name).unwrap_or(&file.path);
             actions.push(Action::Remove(Remove {
                 path: name.display().to_string(),
-                data_change: erases,
+                data_change: changes,
                 deletion_timestamp: Some(millis),
                 extended_file_metadata: Some(true),
                 partition_values: Some(HashMap::new()),
@@ -101,7 +115,7 @@ impl DeltaHome {
         let files = base.snapshot.files.iter().filter(|file| !gone.contains(&file.path));
         let mut files: Vec<_> = files.cloned().collect();
         for file in &replacement.adds {
-            let add = Add { data_change: erases, ..add_action(file, millis) };
+            let add = Add { data_change: changes, ..add_action(file, millis) };
             files.push(Arc::new(self.lake_file(&add_line(&add))));
             actions.push(Action::Add(add));
         }
@@ -112,10 +126,13 @@ impl DeltaHome {
         )));
         let bytes = self.encode(&actions)?;
         let version = base.snapshot.version.cast_unsigned() + 1;
-        let columns = base.snapshot.columns.clone();
+        let (schema, columns) = match &replacement.schema {
+            Some((number, columns)) => (Some(*number), columns.clone()),
+            None => (base.schema, base.snapshot.columns.clone()),
+        };
         let next = Committed {
             snapshot: self.snapshot(version, base.snapshot.seq, files, columns, &metadata),
-            schema: base.schema,
+            schema,
             metadata,
             tip_crc32c: crc32c::crc32c(&bytes),
             manifest_end: None,

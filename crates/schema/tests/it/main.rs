@@ -2,6 +2,7 @@
 
 mod canaries;
 mod corpus;
+mod evolution;
 mod generator;
 mod json_suite;
 mod neighbours;

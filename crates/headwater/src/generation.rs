@@ -1,0 +1,251 @@
+//! New generations: a schema change that means something else for the rows that are there. They are rewritten in the background;
+//! old data keeps serving, one commit swaps.
+//! Always: a schema of a new generation is declared only when the journal holds no row of the old one that the lake does not
+//! have; from then on the table's new rows wait for the swap. What is left to do is seen in the tables' files, so that a
+//! restart goes on by itself. After the swap old versions, statistics and journal segments go, as in an erasure.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use hw_event::{SchemaNumber, StreamName};
+use hw_gate::Catalog;
+use hw_journal::Log;
+use hw_lake::{Lake, Outdated, RewriteTurn, Rewriting, Table};
+use hw_schema::{
+    Registry, Rewrite, Schema, Stream,
+    rows::{self, RowsError},
+};
+use hw_vault::HashKey;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::forgetting::Forgetting;
+
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// A stream whose schema follows only as a new generation.
+pub struct Change {
+    pub name: StreamName,
+    pub schema: Arc<Schema>,
+    pub rewrites: Vec<Rewrite>,
+}
+
+/// Declares new generations, once the lake has everything that is in the journal. Nothing may be appended meanwhile.
+pub async fn declare(catalog: &Catalog, changes: Vec<Change>, forgetting: &Forgetting) -> anyhow::Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let durable = *forgetting.journal.durable().borrow();
+    let status = forgetting.follower.commit_now().await?;
+    if status.committed < durable {
+        let faults = forgetting.lake.faults();
+        let fault = faults.first().map(|fault| fault.error.clone()).unwrap_or_default();
+        bail!(
+            "a schema has changed so that rows must be rewritten, but the lake lacks appends {} to {durable}: {fault}\n  \
+             start with the old schema until the lake has caught up",
+            status.committed.next()
+        );
+    }
+    for Change { name, schema, rewrites } in changes {
+        tracing::info!(stream = %name, changes = rewrites.len(), "a new generation begins");
+        catalog.declare_generation(&name, schema).with_context(|| format!("stream {name}"))?;
+    }
+    Ok(())
+}
+
+/// Clones are the same service.
+#[derive(Clone)]
+pub struct Generations {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    forgetting: Forgetting,
+    registry: Arc<Registry>,
+    hash_key: HashKey,
+    housekeeping: Arc<tokio::sync::Mutex<()>>,
+    stop: CancellationToken,
+    // Held for a look or a small change.
+    pending: Mutex<Vec<Pending>>,
+}
+
+/// One table that has rows of an older generation.
+#[derive(Clone)]
+struct Pending {
+    stream: Arc<Stream>,
+    start: SchemaNumber,
+    outdated: Outdated,
+    read: Arc<AtomicU64>,
+    phase: &'static str,
+    waiting_for: Option<String>,
+}
+
+/// Keeps new rows of every table that has old ones back. To be called before anything is committed.
+pub fn hold(lake: &Lake, registry: &Registry) {
+    let rewriter = lake.rewriter();
+    for stream in registry.all() {
+        let table = Table::Stream(stream.id);
+        if rewriter.outdated(table, stream.generation_start()).files > 0 {
+            rewriter.hold(table);
+        }
+    }
+}
+
+impl Generations {
+    pub fn new(
+        forgetting: Forgetting,
+        registry: Arc<Registry>,
+        hash_key: HashKey,
+        housekeeping: Arc<tokio::sync::Mutex<()>>,
+        stop: CancellationToken,
+    ) -> Generations {
+        let rewriter = forgetting.lake.rewriter();
+        let pending = registry.all().into_iter().filter_map(|stream| {
+            let start = stream.generation_start();
+            let outdated = rewriter.outdated(Table::Stream(stream.id), start);
+            let read = Arc::new(AtomicU64::new(0));
+            let found = Pending { stream, start, outdated, read, phase: "waiting", waiting_for: None };
+            (outdated.files > 0).then_some(found)
+        });
+        let pending = Mutex::new(pending.collect());
+        Generations {
+            shared: Arc::new(Shared { forgetting, registry, hash_key, housekeeping, stop, pending }),
+        }
+    }
+
+    /// How far each table is, for `GET /v1/status`.
+    pub fn told(&self) -> Vec<Value> {
+        let pending = self.shared.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = pending.iter().map(|it| {
+            json!({
+                "stream": it.stream.name.as_str(), "phase": it.phase, "rows": it.outdated.rows,
+                "bytes": it.outdated.bytes, "bytes_read": it.read.load(Ordering::Relaxed), "files": it.outdated.files,
+                "waiting_for": it.waiting_for,
+            })
+        });
+        told.collect()
+    }
+
+    /// Until every table is of its newest generation, or it is told to stop.
+    pub async fn run(self) {
+        let shared = &self.shared;
+        loop {
+            let next = shared.pending.lock().unwrap_or_else(PoisonError::into_inner).first().cloned();
+            let Some(next) = next else { return };
+            let outcome = tokio::select! {
+                outcome = shared.carry_out(&next) => outcome,
+                () = shared.stop.cancelled() => return,
+            };
+            match outcome {
+                Ok(()) => {
+                    let mut pending = shared.pending.lock().unwrap_or_else(PoisonError::into_inner);
+                    pending.retain(|it| it.stream.id != next.stream.id);
+                }
+                Err(error) => {
+                    tracing::warn!(stream = %next.stream.name, %error, "a new generation waits");
+                    shared.note(&next, |it| it.waiting_for = Some(error));
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn note(&self, of: &Pending, change: impl FnOnce(&mut Pending)) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(it) = pending.iter_mut().find(|it| it.stream.id == of.stream.id) {
+            change(it);
+        }
+    }
+
+    async fn carry_out(&self, of: &Pending) -> Result<(), String> {
+        let began = Instant::now();
+        let table = Table::Stream(of.stream.id);
+        let stream = self.registry.by_id(of.stream.id).ok_or("the stream is gone")?;
+        let (number, schema) = stream.current().ok_or("the stream has no schema")?;
+        let columns = schema.table_columns().clone();
+        {
+            // Compaction rests meanwhile: a swap needs the files that it found.
+            let _held = self.housekeeping.lock().await;
+            self.note(of, |it| it.phase = "rewriting");
+            while self.rewrite(of, table, number, columns.clone(), &stream).await? {
+                self.forgetting.follower.commit_now().await.map_err(|error| error.to_string())?;
+            }
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        tracing::info!(stream = %stream.name, rows = of.outdated.rows, seconds, "the new generation is there");
+        self.note(of, |it| it.phase = "forgetting");
+        let tell = |waiting| self.note(of, |it| it.waiting_for = Some(waiting));
+        let mut wipe = self.forgetting.journal.begin_wipe().await.map_err(|error| error.to_string())?;
+        self.forgetting.drain(wipe.through(), &tell).await?;
+        self.forgetting.finish_wipe(&mut wipe, &tell).await?;
+        self.forgetting.forget(self.forgetting.lake.eraser(), table, &tell).await?;
+        tracing::info!(stream = %stream.name, "nothing is left of the old generation");
+        Ok(())
+    }
+
+    /// Returns whether the committer has something to do for it.
+    async fn rewrite(
+        &self,
+        of: &Pending,
+        table: Table,
+        number: SchemaNumber,
+        columns: SchemaRef,
+        stream: &Arc<Stream>,
+    ) -> Result<bool, String> {
+        let mut rewriter = self.forgetting.lake.rewriter();
+        let mut steps = Steps { chains: chains(stream), key: self.hash_key.clone() };
+        let (start, read, stop) = (of.start, of.read.clone(), self.stop.clone());
+        read.store(0, Ordering::Relaxed);
+        let turned = tokio::task::spawn_blocking(move || {
+            let mut pace = |bytes| {
+                read.fetch_add(bytes, Ordering::Relaxed);
+                !stop.is_cancelled()
+            };
+            rewriter.turn(table, start, (number, &columns), &mut steps, &mut pace)
+        });
+        match turned.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())? {
+            RewriteTurn::Offered | RewriteTurn::Waiting => Ok(true),
+            RewriteTurn::Current => Ok(false),
+            RewriteTurn::Stopped => Err("told to stop".to_owned()),
+        }
+    }
+}
+
+/// What is done to rows of each version, the first first, so that they are of the newest.
+fn chains(stream: &Stream) -> Vec<Vec<Rewrite>> {
+    let versions = &stream.versions;
+    // A change without a generation has nothing to rewrite.
+    let step = |at: usize| versions[at].check_generation(&versions[at + 1]).unwrap_or_default();
+    let mut chains = vec![Vec::new(); versions.len()];
+    for at in (0..versions.len().saturating_sub(1)).rev() {
+        chains[at] = step(at);
+        let rest = chains[at + 1].clone();
+        chains[at].extend(rest);
+    }
+    chains
+}
+
+struct Steps {
+    chains: Vec<Vec<Rewrite>>,
+    key: HashKey,
+}
+
+impl Rewriting for Steps {
+    fn rows(&mut self, batch: RecordBatch, of: Option<SchemaNumber>) -> Result<RecordBatch, RowsError> {
+        // A file of which it is not known is treated as the oldest.
+        let at = of.and_then(|number| usize::try_from(number.0).ok()).unwrap_or(1).saturating_sub(1);
+        match self.chains.get(at) {
+            Some(chain) => rows::rewrite(&batch, chain, &self.key),
+            None => Ok(batch),
+        }
+    }
+}
