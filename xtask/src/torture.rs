@@ -7,6 +7,7 @@ mod check;
 mod clock;
 mod crowd;
 mod disk;
+mod erase;
 mod full;
 mod io;
 mod kill;
@@ -35,6 +36,7 @@ pub const USAGE: &str = "\x20 torture DRIVER [--n N] [--seed S] [--size X] [--bi
                     full      a disk of 64 MiB is filled to the last byte (10); needs root
                     io        the n-th call to the file system fails, once or for good (40); needs cc
                     rot       a random file is damaged while the server is stopped (100); --size answers before (60)
+                    erase     the process dies, or the power goes, in the middle of an erasure (20); cuts need root
                     clock     the wall clock jumps, stands still, strobes (32); needs cc
                     many      10,000 connections against 100, N seconds each (15); --size events a second (20,000)
                     reader    readers that stop reading while events flow, N pairs of runs (3); --size MiB in all (256)
@@ -55,6 +57,7 @@ const DRIVERS: &[(&str, Driver)] = &[
     ("rot", rot::run),
     ("many", many::run),
     ("clock", clock::run),
+    ("erase", erase::run),
     ("reader", reader::run),
     ("rate", rate::run),
     ("start", start::run),
@@ -160,6 +163,7 @@ const SHORT_ROUND: &[(&str, u64, Option<u64>)] = &[
     ("io", 16, None),
     ("clock", 8, None),
     ("rot", 40, None),
+    ("erase", 6, None),
 ];
 
 /// A few of each, with the binary of the tests. Every driver runs, whatever the others found.

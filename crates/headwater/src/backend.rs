@@ -4,6 +4,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::Router;
+use hw_event::{Offset, Partition, StreamId};
+use hw_lake::Table;
 use hw_pipeline::FollowerHandle;
 use hw_query::{Cut, Engine, Names, child::Children};
 use hw_schema::Registry;
@@ -76,6 +78,11 @@ impl hw_serve::Backend for Backend {
 
     fn status(&self) -> Value {
         self.status.read(&self.tables, &self.follower)
+    }
+
+    fn first_kept(&self, stream: StreamId, partition: Partition) -> Offset {
+        let table = self.tables.lake.table(Table::Stream(stream));
+        Offset(table.and_then(|table| table.first_kept.get(&partition.0).copied()).unwrap_or(0))
     }
 
     fn erasures(&self) -> &dyn hw_serve::Erasures {

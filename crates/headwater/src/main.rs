@@ -14,6 +14,7 @@ mod exit;
 mod fault;
 mod forgetting;
 mod generation;
+mod keeping;
 mod memory;
 mod output;
 mod project;

@@ -40,6 +40,7 @@ use crate::{
     exit::Exit,
     forgetting::Forgetting,
     generation::{self, Generations},
+    keeping::{self, Keeping},
     memory,
     project::Project,
     reading::{Opener, Tables},
@@ -55,9 +56,6 @@ const RESERVE_PART: u64 = 8;
 const RESERVE_BYTES_MAX: u64 = 256 << 20;
 /// A trickle of rows waits this much longer for its commit than a busy table's: few, larger files (2 s → 60 s).
 const TRICKLE_FACTOR: u32 = 30;
-const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
-/// A clock that is wrong at the start is usually set right by then.
-const EXPIRE_FIRST: Duration = Duration::from_secs(600);
 
 /// Runs until TERM or Ctrl-C. `sql_idle`: how long a process that runs statements is kept without one.
 pub async fn run(
@@ -212,6 +210,7 @@ pub async fn run(
     let connections = Arc::new(Semaphore::new(config.limits.connections.get()));
     let engine = sql_child::children(sql_settings(&config), sql_idle, &directory, Opener(seal_keys.clone()))?;
     let housekeeping = Arc::new(tokio::sync::Mutex::new(()));
+    let keeping_house = housekeeping.clone();
     let erasures = Erasures::open(erasure::Parts {
         directory: config.privacy.erasures.clone().unwrap_or_else(|| directory.erasures()),
         applied: directory.erasures_applied(),
@@ -273,7 +272,7 @@ pub async fn run(
         )));
     }
     doors.extend(readers.into_iter().map(|door| tokio::spawn(door.serve())));
-    tokio::spawn(expire_payloads(seal_keys, clock, config.rejects.keep, stop.clone()));
+    tokio::spawn(keeping::expire_payloads(seal_keys, clock.clone(), config.rejects.keep, stop.clone()));
     let scrubber = Scrubber {
         lake: lake.clone(),
         journal: journal.clone(),
@@ -291,6 +290,16 @@ pub async fn run(
         housekeeping,
     };
     compaction.start().context("cannot start compaction")?;
+    let keeping = Keeping {
+        lake: lake.clone(),
+        registry: catalog.registry().clone(),
+        follower: follower.clone(),
+        clock,
+        every: config.lake.retain_every,
+        housekeeping: keeping_house,
+        stop: stop.clone(),
+    };
+    tokio::spawn(keeping.run());
     tokio::spawn(keep_metrics(metrics, journal.clone(), lake, findings, follower.clone(), stop.clone()));
 
     let url = format!("http://{http_address}");
@@ -507,37 +516,6 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// Destroys the keys of rejects whose time is over, every hour and for the first time soon after the start.
-async fn expire_payloads(
-    seal_keys: Arc<SealKeys>,
-    clock: Arc<dyn Clock>,
-    keep: Duration,
-    stop: CancellationToken,
-) {
-    let keep = i64::try_from(keep.as_micros()).unwrap_or(i64::MAX);
-    let (began, steady) = (clock.now(), clock.steady());
-    let mut wait = EXPIRE_FIRST;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(wait) => wait = EXPIRE_EVERY,
-        }
-        let now = credible(clock.now(), began, clock.steady().saturating_sub(steady));
-        let first_kept = Timestamp(now.0.saturating_sub(keep));
-        match seal_keys.expire(first_kept) {
-            Ok(0) => {}
-            Ok(keys) => tracing::info!(keys, "payloads of old rejects were made unreadable"),
-            Err(error) => tracing::error!(%error, "old sealing keys could not be destroyed"),
-        }
-    }
-}
-
-/// The earlier of what the clock says and what it would say had nobody set it: a destroyed key does not come back.
-fn credible(now: Timestamp, began: Timestamp, elapsed: Duration) -> Timestamp {
-    let elapsed = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
-    now.min(Timestamp(began.0.saturating_add(elapsed)))
-}
-
 /// Gauges of what changes without anyone's doing, once a second.
 async fn keep_metrics(
     metrics: PrometheusHandle,
@@ -562,20 +540,5 @@ async fn keep_metrics(
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_leaps_destroys_no_keys() {
-        let began = Timestamp(1_790_000_000_000_000);
-        let hour = Duration::from_secs(3600);
-        let fair = Timestamp(began.0 + 3_600_000_000);
-        assert_eq!(credible(fair, began, hour), fair);
-        assert_eq!(credible(Timestamp(fair.0 + 365 * Timestamp::MICROS_PER_DAY), began, hour), fair);
-        assert_eq!(credible(Timestamp(0), began, hour), Timestamp(0));
     }
 }

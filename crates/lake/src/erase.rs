@@ -164,7 +164,10 @@ impl Eraser {
         // What is rewritten holds none, whatever becomes of the offer.
         let of_table = |file: &DataFile| PathBuf::from(&name).join(&file.name);
         self.clean.extend(adds.iter().map(of_table));
-        lake.offers.put(table, Replacement { name, removes, adds, erased, schema: None });
+        lake.offers.put(
+            table,
+            Replacement { name, removes, adds, erased, first_kept: BTreeMap::new(), schema: None },
+        );
         Ok(EraseTurn::Offered { rows })
     }
 

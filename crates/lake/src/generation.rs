@@ -5,6 +5,7 @@
 //! restart begins anew, and what it had written is removed. Does not know what is done to a row.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, PoisonError},
 };
@@ -138,7 +139,10 @@ impl Rewriter {
             }
         }
         let schema = Some((number, columns.clone()));
-        lake.offers.put(table, Replacement { name, removes, adds, erased: Default::default(), schema });
+        lake.offers.put(
+            table,
+            Replacement { name, removes, adds, erased: BTreeMap::new(), first_kept: BTreeMap::new(), schema },
+        );
         Ok(RewriteTurn::Offered)
     }
 }

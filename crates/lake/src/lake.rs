@@ -15,7 +15,7 @@ use hw_pipeline::spawn_blocking;
 use hw_schema::Registry;
 
 use crate::{
-    Compactor, Damage, Eraser, LakeError, LakeSink, Rewriter, Table, TableSnapshot,
+    Compactor, Damage, Eraser, Keeper, LakeError, LakeSink, Rewriter, Table, TableSnapshot,
     compact::{Offers, Removed, Trash},
     delta::{Committed, DeltaHome, Identity, Keeping},
     log_files::remove_orphans,
@@ -185,6 +185,11 @@ impl Lake {
     /// What keeps the tables' files few and their logs short. One at a time.
     pub fn compactor(&self) -> Compactor {
         Compactor::new(self.shared.clone())
+    }
+
+    /// What lets go of rows that need not be kept. One at a time, and never while the compactor has its turn.
+    pub fn keeper(&self) -> Keeper {
+        Keeper::new(self.shared.clone())
     }
 
     /// What brings tables to a new generation. One at a time, and never while the compactor has its turn.

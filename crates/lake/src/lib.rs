@@ -20,6 +20,7 @@ mod log_files;
 mod manifest;
 mod reconcile;
 mod replay;
+mod retention;
 mod scrub;
 mod sink;
 mod stats;
@@ -33,6 +34,7 @@ pub use erase::{Doomed, EraseTurn, Eraser, Leftovers};
 pub use error::LakeError;
 pub use generation::{Outdated, RewriteTurn, Rewriter, Rewriting};
 pub use lake::{Lake, LakeSettings, TableFault};
+pub use retention::{Keep, Keeper};
 pub use scrub::check_table;
 pub use sink::LakeSink;
 #[doc(hidden)]

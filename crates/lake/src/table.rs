@@ -54,8 +54,10 @@ pub struct TableSnapshot {
     pub columns: SchemaRef,
     pub bytes: u64,
     pub rows: u64,
-    /// Rows that were erased since the table began; of `rejects`, by stream, else under the table's name.
+    /// Rows that were erased, or not kept, since the table began; of `rejects`, by stream, else under the table's name.
     pub erased: Arc<BTreeMap<String, u64>>,
+    /// By partition, the first offset that retention has left.
+    pub first_kept: Arc<BTreeMap<i32, i64>>,
     /// The table's directory, absolute.
     pub location: String,
 }

@@ -9,6 +9,7 @@ mod object;
 mod pattern;
 mod reference;
 mod residual;
+mod retention;
 mod root;
 mod scalar;
 mod tree;
@@ -34,7 +35,7 @@ use crate::{
     columns,
     guard::{self, Checks, Guard},
     json::{JsonFault, write_canonical},
-    schema::{Checked, Extra, Fault, Mode, Schema},
+    schema::{Checked, Extra, Fault, Mode, Retention, Schema},
 };
 
 const DOCUMENT_BYTES_MAX: usize = 1 << 20;
@@ -94,6 +95,7 @@ pub(crate) fn parse(document: &str) -> Result<Checked, Vec<Fault>> {
             None => Extra::Keep,
         },
         event_time: settings.event_time,
+        retention: settings.retention,
         guard: settings.guard,
         protected: reader.protected,
         table_columns: columns::table_columns(&user_columns),
@@ -111,6 +113,7 @@ struct Settings {
     mode: Mode,
     extra: Option<Extra>,
     event_time: Option<String>,
+    retention: Retention,
     /// The check of the whole event.
     guard: Option<Box<Guard>>,
 }

@@ -29,6 +29,6 @@ pub use murmur::{murmur2, partition_of};
 pub use nearest::nearest;
 pub use registry::{Registry, Stream};
 pub use schema::{
-    Array, Checked, Decimal, Extra, Fault, Field, Kind, Map, Mode, Object, PRIVACY_METADATA, Privacy, Schema,
-    Time, TimeUnit,
+    Array, Checked, Decimal, Extra, Fault, Field, Kind, Map, Mode, Object, PRIVACY_METADATA, Privacy,
+    Retention, Schema, Time, TimeUnit,
 };

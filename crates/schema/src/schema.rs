@@ -30,6 +30,7 @@ pub struct Schema {
     pub(crate) mode: Mode,
     pub(crate) extra: Extra,
     pub(crate) event_time: Option<String>,
+    pub(crate) retention: Retention,
     /// Checks the whole event for what no compiled rule says.
     pub(crate) guard: Option<Box<Guard>>,
     pub(crate) protected: bool,
@@ -73,6 +74,14 @@ pub enum Mode {
     Dlq,
     /// The request is refused.
     Reject,
+}
+
+/// How long, and up to which size, a stream's rows are kept. Nothing is said: for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    pub age: Option<std::time::Duration>,
+    /// Of the table's live files.
+    pub bytes: Option<u64>,
 }
 
 /// What happens to properties that the schema does not name.
@@ -417,6 +426,11 @@ impl Schema {
     /// The field that holds the event's time.
     pub fn event_time(&self) -> Option<&str> {
         self.event_time.as_deref()
+    }
+
+    /// How long rows are kept; `x-retention`.
+    pub fn retention(&self) -> Retention {
+        self.retention
     }
 
     pub fn has_protected(&self) -> bool {

@@ -168,6 +168,8 @@ section! {
         /// How long files that compaction has replaced, and commits of a table's log that stand before a checkpoint, are kept for
         /// other engines that still read them. Statements of this server keep what they read, however long they run.
         keep_old: Duration = "1h",
+        /// How often it is looked for rows that `x-retention` does not keep any more.
+        retain_every: Duration = "1m",
     }
 }
 

@@ -83,6 +83,8 @@ struct Verifier {
     lines: mpsc::Sender<Line>,
     checks: u64,
     faults: u64,
+    /// At the moment of the cut.
+    erased: Erased,
 }
 
 impl Subject {
@@ -123,8 +125,15 @@ pub async fn run(subject: Subject, names: Vec<String>, lines: mpsc::Sender<Line>
             return;
         }
     };
-    let mut verifier =
-        Verifier { subject, runner, names: names.into_iter().collect(), lines, checks: 0, faults: 0 };
+    let mut verifier = Verifier {
+        subject,
+        runner,
+        names: names.into_iter().collect(),
+        lines,
+        checks: 0,
+        faults: 0,
+        erased: Erased::default(),
+    };
     if let Ok(through) = verifier.run().await {
         let summary = Summary {
             fine: verifier.faults == 0,
@@ -134,6 +143,22 @@ pub async fn run(subject: Subject, names: Vec<String>, lines: mpsc::Sender<Line>
             seconds: (began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
         };
         let _ = verifier.lines.send(Line::Summary(summary)).await;
+    }
+}
+
+/// Rows that were erased or not kept, by stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Erased {
+    rows: BTreeMap<String, u64>,
+    rejects: BTreeMap<String, u64>,
+}
+
+impl Erased {
+    fn of(tables: &Tables) -> Erased {
+        let of = |table| tables.lake.table(table).map(|table| (*table.erased).clone()).unwrap_or_default();
+        let streams = tables.registry.all();
+        let rows = streams.iter().flat_map(|stream| of(Table::Stream(stream.id))).collect();
+        Erased { rows, rejects: of(Table::Rejects) }
     }
 }
 
@@ -166,12 +191,20 @@ impl Verifier {
             // Ends that grow are taken on the side where growing makes no false fault: the journal's first append
             // before the tables' positions, the offsets after the rows.
             let first = tables.journal.first_kept();
-            let cut = tables.cut();
-            (cut, first, tables.journal.next_offsets())
+            // What was erased is counted by the commit that erases: it must be that of the cut.
+            let mut before = Erased::of(&tables);
+            loop {
+                let cut = tables.cut();
+                let after = Erased::of(&tables);
+                if before == after {
+                    return (cut, first, tables.journal.next_offsets(), after);
+                }
+                before = after;
+            }
         })
         .await;
-        let (cut, first, next_offsets) = match taken {
-            Ok((Ok(cut), first, next_offsets)) => (cut, first, next_offsets),
+        let (cut, first, next_offsets, erased) = match taken {
+            Ok((Ok(cut), first, next_offsets, erased)) => (cut, first, next_offsets, erased),
             Ok((Err(error), ..)) => {
                 let mut check = Check::new("rows", "all tables");
                 check.fault(
@@ -191,6 +224,7 @@ impl Verifier {
         // What the journal let go of, the tables had. If all of them end before that, they may be of another moment.
         let between = (newest.next() < first).then(|| (newest.0.cast_signed(), first.0.cast_signed()));
         let given = Given { next_offsets, between };
+        self.erased = erased;
         let durable = *self.subject.tables.journal.durable().borrow();
         for (name, snapshot) in &snapshots {
             self.check_table(name, snapshot.as_deref(), durable).await?;
@@ -418,13 +452,8 @@ impl Verifier {
         offsets.set("rows", counted.stored + counted.rejected);
         self.told(offsets).await?;
 
-        let lake = &self.subject.tables.lake;
-        let erased_of = |table: Option<Table>| {
-            let table = table.and_then(|table| lake.table(table));
-            table.and_then(|table| table.erased.get(name).copied()).unwrap_or(0)
-        };
-        let erased = erased_of(stream.as_ref().map(|stream| Table::Stream(stream.id)));
-        let rejects_erased = erased_of(Some(Table::Rejects));
+        let erased = self.erased.rows.get(name).copied().unwrap_or(0);
+        let rejects_erased = self.erased.rejects.get(name).copied().unwrap_or(0);
         let mut check = Check::new("rows", name)
             .figure("stored", counted.stored)
             .figure("rejected", counted.rejected)

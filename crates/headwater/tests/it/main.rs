@@ -23,6 +23,7 @@ mod hostile_sql;
 mod idempotency;
 mod million;
 mod mistakes;
+mod retention;
 mod scanner;
 mod sensors;
 mod server;

@@ -305,7 +305,14 @@ impl Compactor {
         metrics::counter!("headwater_lake_compacted_bytes_total").increment(bytes(&removes));
         self.lake.offers.put(
             table,
-            Replacement { name: name.to_owned(), removes, adds, erased: BTreeMap::new(), schema: None },
+            Replacement {
+                name: name.to_owned(),
+                removes,
+                adds,
+                erased: BTreeMap::new(),
+                first_kept: BTreeMap::new(),
+                schema: None,
+            },
         );
         Ok(true)
     }

@@ -24,12 +24,20 @@ const TABLE_STREAM: &str = "headwater.stream_id";
 const TABLE_SCHEMA: &str = "headwater.schema";
 /// The same: how many rows were erased, a JSON object.
 const TABLE_ERASED: &str = "headwater.erased";
+/// The same: the first offset that is kept, by partition.
+const TABLE_FIRST_KEPT: &str = "headwater.first_kept";
 /// In the table's configuration, as Delta names them: how long removed files and old commits stay.
 const TABLE_KEEPS: [&str; 2] = ["delta.deletedFileRetentionDuration", "delta.logRetentionDuration"];
 
 /// How many rows were erased since the table began, by whose they were.
 pub(super) fn erased(metadata: &Metadata) -> BTreeMap<String, u64> {
     let text = metadata.configuration().get(TABLE_ERASED);
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// The first offset of each partition that retention has left; it is not below what is there.
+pub(super) fn first_kept(metadata: &Metadata) -> BTreeMap<i32, i64> {
+    let text = metadata.configuration().get(TABLE_FIRST_KEPT);
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
@@ -124,12 +132,22 @@ impl DeltaHome {
         &self,
         metadata: &Metadata,
         rows: &BTreeMap<String, u64>,
+        kept_from: &BTreeMap<i32, i64>,
     ) -> Result<Metadata, LakeError> {
         let mut erased = erased(metadata);
         for (name, rows) in rows {
             *erased.entry(name.clone()).or_default() += rows;
         }
-        let changed = metadata.clone().add_config_key(TABLE_ERASED.to_owned(), json!(erased).to_string());
+        let mut changed = metadata.clone().add_config_key(TABLE_ERASED.to_owned(), json!(erased).to_string());
+        if !kept_from.is_empty() {
+            let mut first_kept = first_kept(metadata);
+            for (partition, offset) in kept_from {
+                let first = first_kept.entry(*partition).or_default();
+                *first = (*first).max(*offset);
+            }
+            let text = json!(first_kept).to_string();
+            changed = changed.and_then(|it| it.add_config_key(TABLE_FIRST_KEPT.to_owned(), text));
+        }
         changed.map_err(|source| self.delta_error(source.into()))
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct Replacement {
     pub adds: Vec<DataFile>,
     /// Rows that the new files lack, by whose they were. Empty: compaction.
     pub erased: BTreeMap<String, u64>,
+    /// By partition, the first offset that is kept from now on.
+    pub first_kept: BTreeMap<i32, i64>,
     /// The new files are of this schema, whose columns are the table's from now on.
     pub schema: Option<(SchemaNumber, SchemaRef)>,
 }
@@ -91,7 +93,7 @@ impl DeltaHome {
         })];
         let mut metadata = base.metadata.clone();
         if erases {
-            metadata = self.with_erased(&metadata, &replacement.erased)?;
+            metadata = self.with_erased(&metadata, &replacement.erased, &replacement.first_kept)?;
         }
         if let Some((number, columns)) = &replacement.schema {
             metadata = self.evolved(&metadata, columns, Some(*number))?;

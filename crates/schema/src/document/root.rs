@@ -41,12 +41,14 @@ impl<'d> Reader<'d> {
         let root = self.root_object(node);
         let partitions = self.partitions(node);
         let mode = self.choice(node, "x-mode", &[("dlq", Mode::Dlq), ("reject", Mode::Reject)]);
+        let retention = self.retention(node);
         let (mut root, guard) = root?;
         let key = self.key(node, &mut root);
         let event_time = self.event_time(node, &mut root);
         // What the fields are to the stream is known only now.
         root.names = FieldNames::new(&root.fields);
-        Some((root, Settings { key, partitions, mode: mode.unwrap_or_default(), extra, event_time, guard }))
+        let mode = mode.unwrap_or_default();
+        Some((root, Settings { key, partitions, mode, extra, event_time, retention, guard }))
     }
 
     /// The event itself, which may be described elsewhere in the document.

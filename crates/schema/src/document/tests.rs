@@ -254,7 +254,7 @@ fn the_stream_s_keywords_are_checked_against_its_fields() {
         (r#""x-event-time":7"#, "x-event-time names \"\", which is no property of the root"),
         (r#""x-mode":"strict""#, "x-mode has no such value"),
         (r#""x-extra":true"#, "x-extra has no such value"),
-        (r#""x-retention":"7d""#, "the keyword \"x-retention\" is not built yet"),
+        (r#""x-cluster":["d"]"#, "the keyword \"x-cluster\" is not built yet"),
         (r#""x-compatibility":"full""#, "the keyword \"x-compatibility\" is not built yet"),
         (r#""x-secret":1"#, "there is no keyword \"x-secret\""),
         (r#""x-time":"s""#, "\"x-time\" has no effect on the type object"),

@@ -124,7 +124,7 @@ pub(super) fn word(name: &str) -> Option<Word> {
         "properties" | "required" | "additionalProperties" | "minProperties" | "maxProperties" => {
             Word::Rule(OBJECT)
         }
-        "x-key" | "x-partitions" | "x-event-time" | "x-mode" | "x-extra" => Word::Root,
+        "x-key" | "x-partitions" | "x-event-time" | "x-mode" | "x-extra" | "x-retention" => Word::Root,
         "oneOf" | "anyOf" | "allOf" | "not" | "if" | "then" | "else" | "$dynamicRef" => Word::Residual(ANY),
         "patternProperties"
         | "propertyNames"
@@ -134,7 +134,7 @@ pub(super) fn word(name: &str) -> Option<Word> {
         | "unevaluatedProperties" => Word::Residual(OBJECT),
         "prefixItems" | "additionalItems" | "contains" | "minContains" | "maxContains"
         | "unevaluatedItems" => Word::Residual(ARRAY),
-        "x-cluster" | "x-retention" | "x-compatibility" => Word::NotBuilt,
+        "x-cluster" | "x-compatibility" => Word::NotBuilt,
         _ => return None,
     })
 }
