@@ -11,7 +11,7 @@ mod tally;
 mod time;
 
 pub use ack::{Ack, UnknownAck};
-pub use name::{InvalidStreamName, SYSTEM_NAMES, StreamName};
+pub use name::{InvalidStreamName, RESOLUTIONS, SYSTEM_NAMES, StreamName};
 pub use position::{Offset, Partition, SchemaNumber, Seq, StreamId};
 pub use principal::Principal;
 pub use reject::{RejectCode, UnknownRejectCode};

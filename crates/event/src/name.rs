@@ -4,7 +4,10 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 /// Table names that the product itself uses; no stream may have one as its SQL name.
-pub const SYSTEM_NAMES: [&str; 4] = ["rejects", "ledger", "streams", "information_schema"];
+pub const SYSTEM_NAMES: [&str; 5] = ["rejects", "ledger", "streams", "information_schema", RESOLUTIONS];
+
+/// The platform's own stream: what became of rejects after they were written. Nobody sends to it.
+pub const RESOLUTIONS: &str = "resolutions";
 
 const NAME_BYTES_MAX: usize = 200;
 

@@ -1,6 +1,7 @@
 //! What the ledger is made of: one tally a stream, door and append, written in the append that it counts.
 //! Always: received = stored + rejected + duplicates. `received` is counted by the door's framing, the
-//! other three by the gate's verdicts, so the equation can fail and is worth checking.
+//! other three by the gate's verdicts, so the equation can fail and is worth checking. A replayed event is none of them
+//! twice: it stays `rejected` and adds to `replayed`.
 
 use crate::{StreamId, Timestamp};
 
@@ -19,7 +20,7 @@ pub struct Tally {
     pub duplicates: u64,
     /// Healthy neighbours refused because a stream in mode `reject` got a bad event; outside `received`.
     pub refused: u64,
-    /// Events that came back through `rejects replay`; part of `received`.
+    /// Rejects that came back and are rows now; outside `received`, which counted them when they first came.
     pub replayed: u64,
     /// Bytes of the received events as the door framed them.
     pub bytes: u64,
@@ -46,6 +47,11 @@ impl Tally {
             replayed: 0,
             bytes: 0,
         }
+    }
+
+    /// Rows of the stream's table.
+    pub fn rows(&self) -> u64 {
+        self.stored + self.replayed
     }
 
     pub fn balances(&self) -> bool {

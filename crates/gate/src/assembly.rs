@@ -15,7 +15,7 @@ use hw_journal::{Append, Record, RecordKind};
 use crate::{
     OffsetRange, Refusal,
     blocks::{Blocks, BlocksError},
-    judged::{Judged, JudgedIdentity, Verdict},
+    judged::{Judged, JudgedIdentity, Standing, Verdict},
     place::Places,
     producers::{Producers, Progress},
     submission::RECEIPT_ERRORS_MAX,
@@ -153,13 +153,22 @@ impl Assembler {
             };
 
             let mut tally = Tally::new(request.stream.id, &request.door, now);
-            tally.refused = placed.refused;
-            tally.received = u64::from(request.received) - placed.refused;
-            tally.stored = accepted;
-            tally.rejected = rejected;
-            tally.duplicates = skipped as u64;
-            tally.bytes = request.bytes;
-            add_tally(&mut tallies, tally);
+            match request.standing {
+                Standing::Received => {
+                    tally.refused = placed.refused;
+                    tally.received = u64::from(request.received) - placed.refused;
+                    tally.stored = accepted;
+                    tally.rejected = rejected;
+                    tally.duplicates = skipped as u64;
+                    tally.bytes = request.bytes;
+                    add_tally(&mut tallies, tally);
+                }
+                Standing::Replayed { .. } => {
+                    tally.replayed = accepted;
+                    add_tally(&mut tallies, tally);
+                }
+                Standing::Resolutions => {}
+            }
 
             match &request.identity {
                 // Refused: the corrected request may have the same key and the same sequence.

@@ -9,7 +9,7 @@ use arrow::{
         ArrayRef, BinaryBuilder, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
         UInt32Array, new_null_array,
     },
-    compute::{concat_batches, take_record_batch},
+    compute::{concat_batches, take, take_record_batch},
     error::ArrowError,
 };
 use hw_event::{StreamId, Timestamp};
@@ -20,7 +20,7 @@ use hw_schema::{
 };
 
 use crate::{
-    judged::{Judged, SealedReject},
+    judged::{Judged, SealedReject, Standing},
     place::Placed,
 };
 
@@ -55,6 +55,8 @@ struct RequestRows {
     batch: RecordBatch,
     /// `_id` and `_headers`; `None` where the request had none.
     context: Option<RecordBatch>,
+    /// `_origin`; `None` where they come for the first time.
+    origins: Option<StringArray>,
     partitions: Vec<i32>,
     offsets: Vec<i64>,
     times: Vec<i64>,
@@ -132,6 +134,11 @@ impl RowsPart {
         self.requests.push(RequestRows {
             batch: kept(&applied.batch)?,
             context: request.context.as_ref().map(kept).transpose()?,
+            // None of them is skipped: rejects that come back have no duplicates.
+            origins: match &request.standing {
+                Standing::Replayed { origins } => Some(origins.clone()),
+                Standing::Received | Standing::Resolutions => None,
+            },
             partitions: placed.rows.iter().map(|row| row.partition).collect(),
             offsets: placed.rows.iter().map(|row| row.offset).collect(),
             times: placed.rows.iter().map(|row| row.time.0).collect(),
@@ -172,6 +179,20 @@ impl RowsPart {
     }
 }
 
+/// `_origin` of all rows, where any of them came back.
+fn origins(part: &RowsPart) -> Option<StringArray> {
+    part.requests.iter().any(|request| request.origins.is_some()).then(|| {
+        part.requests
+            .iter()
+            .flat_map(|request| {
+                let rows = 0..request.batch.num_rows();
+                let origins = request.origins.as_ref();
+                rows.map(move |row| origins.map(|origins| origins.value(row)))
+            })
+            .collect()
+    })
+}
+
 fn fingerprint(schema: &Schema) -> u64 {
     let digest = schema.fingerprint();
     let mut head = [0; 8];
@@ -209,6 +230,7 @@ fn rows_block(key: BlockKey, schema: &Schema, mut part: RowsPart) -> Result<Bloc
     part.order_requests();
     let mut batch = part.rows()?;
     let mut context = part.context()?;
+    let mut origins = origins(&part).map(|origins| Arc::new(origins) as ArrayRef);
     let mut partitions = part.gather(|request| &request.partitions);
     let mut offsets = part.gather(|request| &request.offsets);
     let mut times = part.gather(|request| &request.times);
@@ -220,6 +242,7 @@ fn rows_block(key: BlockKey, schema: &Schema, mut part: RowsPart) -> Result<Bloc
         let order = UInt32Array::from(order);
         batch = take_record_batch(&batch, &order)?;
         context = context.map(|context| take_record_batch(&context, &order)).transpose()?;
+        origins = origins.map(|origins| take(&origins, &order, None)).transpose()?;
     }
     let runs = runs(partitions.iter().copied().zip(offsets.iter().copied()));
     let min_time = Timestamp(times.iter().copied().min().unwrap_or(0));
@@ -236,6 +259,10 @@ fn rows_block(key: BlockKey, schema: &Schema, mut part: RowsPart) -> Result<Bloc
     if let Some(context) = context {
         optional = optional.with(Optional::ID).with(Optional::HEADERS);
         arrays.extend_from_slice(context.columns());
+    }
+    if let Some(origins) = origins {
+        optional = optional.with(Optional::ORIGIN);
+        arrays.push(origins);
     }
     arrays.push(Arc::new(Int64Array::from(offsets)));
     arrays.push(Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")));

@@ -2,6 +2,8 @@
 //! for the sequencer, which alone decides the order.
 //! Always: room in memory is taken before work is; what waits is bounded by `GateSettings::inflight_bytes`.
 
+pub(crate) mod replay;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -13,7 +15,7 @@ use std::{
 
 use arrow::array::RecordBatch;
 use hw_event::{
-    Clock, Entropy, RejectCode, SYSTEM_NAMES, SchemaNumber, StreamId, StreamName,
+    Clock, Entropy, RESOLUTIONS, RejectCode, SYSTEM_NAMES, SchemaNumber, StreamId, StreamName,
     sabotage::{Bug, armed},
 };
 use hw_journal::{Journal, Recovered};
@@ -28,7 +30,7 @@ use crate::{
     Attributes, Catalog, EventError, Framing, Identity, Receipt, Refusal, Submission,
     assembly::Assembler,
     attributes::Keep,
-    judged::{Judged, JudgedIdentity, SealedReject},
+    judged::{Judged, JudgedIdentity, SealedReject, Standing},
     sequencer::{Queued, Sequencer},
     window::{self, Window},
 };
@@ -229,10 +231,7 @@ impl Gate {
                 },
             )??
         };
-        let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let queue = queue.ok_or(Refusal::Closed)?;
-        queue.send(queued).await.map_err(|_| Refusal::Closed)?;
-        drop(queue);
+        self.enqueue(queued).await?;
         let (verdict, seq) = answered.await.map_err(|_| Refusal::Closed)??;
         Ok(Receipt {
             accepted: verdict.accepted,
@@ -246,6 +245,12 @@ impl Gate {
         })
     }
 
+    async fn enqueue(&self, queued: Queued) -> Result<(), Refusal> {
+        let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let queue = queue.ok_or(Refusal::Closed)?;
+        queue.send(queued).await.map_err(|_| Refusal::Closed)
+    }
+
     /// Takes no more requests; what was submitted is still answered.
     pub fn close(&self) {
         self.inner.closed.store(true, Ordering::Release);
@@ -253,6 +258,9 @@ impl Gate {
     }
 
     fn resolve(&self, name: &str) -> Result<Arc<Stream>, Refusal> {
+        if name == RESOLUTIONS {
+            return Err(Refusal::BadName(name.to_owned(), "only the platform writes to this stream"));
+        }
         if let Some(stream) = self.inner.registry.by_name(name) {
             return Ok(stream);
         }
@@ -298,23 +306,34 @@ impl Inner {
         let mut context = None;
         let attributes = match &framing {
             Framing::CloudEvents(attributes) => Some(&**attributes),
-            Framing::Json | Framing::Kv(_) => None,
+            Framing::Json | Framing::Kv(_) | Framing::Retried(_) => None,
+        };
+        let retried = match &framing {
+            Framing::Retried(retried) => Some(&**retried),
+            Framing::Json | Framing::Kv(_) | Framing::CloudEvents(_) => None,
         };
         let rejected = match &schema {
             Some((number, schema)) => {
                 refuses = may_refuse && schema.mode() == Mode::Reject;
-                let format = match &framing {
+                let format = |index: usize| match &framing {
                     Framing::Json | Framing::CloudEvents(_) => Format::Json,
                     Framing::Kv(fields) => Format::Kv(fields),
+                    Framing::Retried(retried) => {
+                        retried[index].fields.as_deref().map_or(Format::Json, Format::Kv)
+                    }
+                };
+                let first_time = |index: usize| match retried {
+                    Some(retried) => Some(retried[index].received_at),
+                    None => attributes.and_then(|attributes| attributes.time(index)),
                 };
                 let records: Vec<Record<'_>> = events
                     .iter()
                     .enumerate()
                     .map(|(index, event)| Record {
                         bytes: &body[event.start..event.end],
-                        format,
+                        format: format(index),
                         fault: event.fault,
-                        event_time: attributes.and_then(|attributes| attributes.time(index)),
+                        event_time: first_time(index),
                     })
                     .collect();
                 let mut decoder = self.decoder(stream.id, *number, schema);
@@ -347,11 +366,15 @@ impl Inner {
                 byte_offset = fault.byte_offset;
             }
             let event = &events[index as usize];
-            let payload = self
-                .parts
-                .seal_keys
-                .seal(stream.id, now, &body[event.start..event.end])
-                .map_err(|error| Refusal::Disk(error.to_string()))?;
+            let payload = match retried {
+                // It has been a reject all along, with its bytes.
+                Some(_) => Vec::new(),
+                None => self
+                    .parts
+                    .seal_keys
+                    .seal(stream.id, now, &body[event.start..event.end])
+                    .map_err(|error| Refusal::Disk(error.to_string()))?,
+            };
             let error = EventError { index, code, path, message };
             rejects.push(SealedReject { error, byte_offset, payload });
         }
@@ -379,8 +402,9 @@ impl Inner {
             rejects,
             identity,
             refuses,
+            standing: Standing::Received,
         };
-        Ok(Queued { judged, ack, answer, permit })
+        Ok(Queued { judged, resolutions: None, ack, answer, permit })
     }
 
     fn decoder(&self, stream: StreamId, number: SchemaNumber, schema: &Arc<Schema>) -> Decoder {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, StringArray};
 use hw_event::{Principal, SchemaNumber};
 use hw_schema::{Applied, Schema, Stream};
 
@@ -32,6 +32,17 @@ pub(crate) struct Judged {
     pub identity: JudgedIdentity,
     /// One bad event refuses its good neighbours.
     pub refuses: bool,
+    pub standing: Standing,
+}
+
+/// What the events of a request are to the ledger.
+pub(crate) enum Standing {
+    /// They have come.
+    Received,
+    /// They came before, as rejects. Of each row the text for `_origin`.
+    Replayed { origins: StringArray },
+    /// The platform's own rows, which no ledger counts.
+    Resolutions,
 }
 
 impl Judged {

@@ -20,8 +20,11 @@ mod window;
 pub use attributes::{Attributes, EnvelopeFault, EventAttributes};
 pub use catalog::{Catalog, CatalogError};
 pub use doors::frame_json;
-pub use gate::{Gate, GateParts, GateSettings, Running};
+pub use gate::{
+    Gate, GateParts, GateSettings, Running,
+    replay::{Retry, Returned, Sender},
+};
 pub use submission::{
     EventError, Framed, Framing, Identity, OffsetRange, Positions, ProducerSequence, Receipt, Refusal,
-    Submission,
+    Retried, Submission,
 };

@@ -24,6 +24,8 @@ const GROUP_REQUESTS_MAX: usize = 4096;
 
 pub(crate) struct Queued {
     pub judged: Judged,
+    /// Must be in the same append: what became of the rejects that come back with the request.
+    pub resolutions: Option<Judged>,
     pub ack: Ack,
     pub answer: oneshot::Sender<Answer>,
     /// Given back when the append was made.
@@ -70,14 +72,16 @@ impl Sequencer {
         let mut rest = Vec::with_capacity(group.len());
         for queued in group {
             requests.push(queued.judged);
-            rest.push((queued.ack, queued.answer, queued.permit));
+            let with = queued.resolutions.is_some();
+            requests.extend(queued.resolutions);
+            rest.push((queued.ack, queued.answer, queued.permit, with));
         }
         let mut assembled = match self.assembler.assemble(&requests, &*self.clock) {
             Ok(assembled) => assembled,
             Err(error) => {
                 // A bug of ours, since every batch was made by the decoder: say so, keep nothing, serve on.
                 tracing::error!(%error, requests = requests.len(), "a group could not be assembled");
-                for (_, answer, _) in rest {
+                for (_, answer, ..) in rest {
                     let _ = answer.send(Err(Refusal::Internal));
                 }
                 return;
@@ -86,10 +90,15 @@ impl Sequencer {
         drop(requests);
         assembled.append.records.extend(ended);
 
-        let verdicts = std::mem::take(&mut assembled.verdicts);
+        let mut verdicts = std::mem::take(&mut assembled.verdicts).into_iter();
         let mut waiting = Vec::with_capacity(rest.len());
-        for ((ack, answer, permit), verdict) in rest.into_iter().zip(verdicts) {
+        for (ack, answer, permit, with) in rest {
             drop(permit);
+            let Some(verdict) = verdicts.next() else { break };
+            if with {
+                // It shares the fate of its request, and nobody asks for its places.
+                verdicts.next();
+            }
             match verdict {
                 Ok(verdict) => waiting.push(Waiting { ack, answer, verdict }),
                 Err(refusal) => drop(answer.send(Err(refusal))),
@@ -135,6 +144,7 @@ impl Sequencer {
             count("headwater_events_stored_total", tally.stored);
             count("headwater_events_rejected_total", tally.rejected);
             count("headwater_events_duplicate_total", tally.duplicates);
+            count("headwater_events_replayed_total", tally.replayed);
             count("headwater_received_bytes_total", tally.bytes);
         }
         metrics::histogram!("headwater_gate_append_seconds").record(started.elapsed().as_secs_f64());

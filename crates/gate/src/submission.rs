@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hw_event::{Ack, Principal, RejectCode, Seq};
+use hw_event::{Ack, Principal, RejectCode, Seq, Timestamp};
 use hw_schema::KvFields;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -38,6 +38,16 @@ pub enum Framing {
     Kv(Arc<KvFields>),
     /// JSON, and of each event what its envelope said besides.
     CloudEvents(Arc<Attributes>),
+    /// Rejects that are tried again: of each event how it is written and when it first came.
+    Retried(Arc<[Retried]>),
+}
+
+/// What is known of a reject besides its bytes.
+#[derive(Debug, Clone)]
+pub struct Retried {
+    /// `None`: it is JSON.
+    pub fields: Option<Arc<KvFields>>,
+    pub received_at: Timestamp,
 }
 
 /// One event as the door cut it out of the body.

@@ -4,6 +4,7 @@
 pub mod directory;
 pub(crate) mod framing;
 pub mod http;
+pub mod replay;
 pub mod tcp;
 
 pub use framing::json as frame_json;

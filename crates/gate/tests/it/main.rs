@@ -6,5 +6,6 @@ mod directory;
 mod fixture;
 mod http;
 mod order;
+mod replay;
 mod tcp;
 mod trouble;
