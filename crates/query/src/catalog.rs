@@ -15,7 +15,7 @@ use datafusion::{
     error::Result,
     execution::object_store::ObjectStoreUrl,
 };
-use hw_event::Principal;
+use hw_event::{Principal, RESOLUTIONS};
 
 use crate::{
     Cut, PayloadOpener, TableKind,
@@ -50,6 +50,8 @@ pub(crate) fn catalog(
 
     let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
     let mut tallies = None;
+    let mut resolutions = None;
+    // The streams come before the platform's own tables, which are made of some of them.
     for table in cut.tables {
         let (name, kind) = (table.name.clone(), table.kind);
         if !made(&name, kind) {
@@ -59,8 +61,13 @@ pub(crate) fn catalog(
         let physical: Arc<dyn TableProvider> =
             Arc::new(LakeTable::new(table, url, findings.clone(), remembered.clone()));
         let shown = match kind {
-            TableKind::Stream => physical,
-            TableKind::Rejects => rejects(physical, principal, opener)?,
+            TableKind::Stream => {
+                if name == RESOLUTIONS {
+                    resolutions = Some(Arc::clone(&physical));
+                }
+                physical
+            }
+            TableKind::Rejects => rejects(physical, resolutions.take(), principal, opener)?,
             TableKind::Ledger => {
                 tallies = Some(Arc::clone(&physical));
                 ledger(physical)?

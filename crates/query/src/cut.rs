@@ -17,7 +17,10 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use datafusion::object_store::path::Path as Location;
+use hw_event::RESOLUTIONS;
 use serde::{Deserialize, Serialize};
+
+const REJECTS: &str = "rejects";
 
 /// The tables of one moment, and the static part of the table `streams`.
 #[derive(Debug, Clone)]
@@ -270,8 +273,10 @@ pub struct Names(pub(crate) HashSet<String>);
 impl Names {
     /// Can the statement read rows of this table?
     pub fn may_mean(&self, table: &str, kind: TableKind) -> bool {
-        // The table `streams` is a view on the ledger's.
-        self.0.contains(table) || kind == TableKind::Ledger && self.may_mean_streams()
+        // The table `streams` is a view on the ledger's, and `rejects` one on the resolutions too.
+        self.0.contains(table)
+            || kind == TableKind::Ledger && self.may_mean_streams()
+            || table == RESOLUTIONS && self.contains(REJECTS)
     }
 
     /// Can it read the table `streams`?

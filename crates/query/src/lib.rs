@@ -15,6 +15,7 @@ mod hot;
 mod known;
 mod prune;
 pub mod render;
+mod resolved;
 mod runner;
 mod statement;
 mod stop;
@@ -32,3 +33,4 @@ pub use cut::{
 pub use engine::Engine;
 pub use error::QueryError;
 pub use runner::{Runner, SqlSettings};
+pub use statement::check_embeddable;

@@ -23,11 +23,12 @@ use datafusion::{
 use hw_event::Principal;
 use sha2::{Digest, Sha256};
 
-use crate::PayloadOpener;
+use crate::{PayloadOpener, resolved::ResolvedRejects};
 
-/// The stored table's columns, with the payload opened and its digest beside it.
+/// The stored table's columns, with the payload opened and its digest beside it, and over them what became of each reject.
 pub(crate) fn rejects(
     stored: Arc<dyn TableProvider>,
+    resolutions: Option<Arc<dyn TableProvider>>,
     principal: &Principal,
     opener: &Arc<dyn PayloadOpener>,
 ) -> Result<Arc<dyn TableProvider>> {
@@ -63,9 +64,14 @@ pub(crate) fn rejects(
         "payload_sha256" => digest.clone().alias(name),
         _ => ident(name),
     });
-    let plan =
-        LogicalPlanBuilder::scan("rejects", provider_as_source(stored), None)?.project(columns)?.build()?;
-    Ok(Arc::new(ViewTable::new(plan, None)))
+    let shown = |stored: LogicalPlanBuilder| stored.project(columns.clone())?.build();
+    match resolutions {
+        Some(resolutions) => Ok(Arc::new(ResolvedRejects::new(stored, resolutions, shown)?)),
+        None => {
+            let stored = LogicalPlanBuilder::scan("rejects", provider_as_source(stored), None)?;
+            Ok(Arc::new(ViewTable::new(shown(stored)?, None)))
+        }
+    }
 }
 
 const COUNTS: [&str; 7] = ["received", "stored", "rejected", "duplicates", "refused", "replayed", "bytes"];
@@ -95,7 +101,7 @@ pub(crate) fn streams(
                 .aggregate(
                     [ident("stream")],
                     [
-                        sum(ident("stored")).alias("events"),
+                        sum(ident("stored") + ident("replayed")).alias("events"),
                         sum(ident("rejected")).alias("rejected"),
                         min(ident("first_at")).alias("first_at"),
                         max(ident("last_at")).alias("last_at"),

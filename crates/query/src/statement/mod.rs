@@ -26,6 +26,9 @@ use dialect::{Dialect, Exhausted};
 const PARSER_LEVELS_PER_DEPTH: usize = 4;
 const PARSER_LEVELS_MIN: usize = 50;
 
+/// Of what is put into a statement of ours.
+const EMBEDDED: Limits = Limits { text_bytes_max: 64 * 1024, depth_max: 200 };
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub text_bytes_max: usize,
@@ -53,6 +56,33 @@ pub(crate) enum Ask {
 /// that stands in it, which are all that can name a table.
 pub(crate) fn glance(text: &str, limits: Limits) -> Result<Names, QueryError> {
     Ok(names(&tokens(text, limits)?))
+}
+
+/// A condition or an expression of a user stays one thing in a statement of ours if it stands there in parentheses and on
+/// lines of its own: it opens and closes its own parentheses, and ends none of ours. Flat on the stack; whether it is one at
+/// all the statement says.
+pub fn check_embeddable(text: &str) -> Result<(), QueryError> {
+    let mut open = 0_usize;
+    for token in tokens(text, EMBEDDED)? {
+        let ends = match token.token {
+            Token::LParen => {
+                open += 1;
+                false
+            }
+            Token::RParen => open.checked_sub(1).map(|left| open = left).is_none(),
+            Token::SemiColon => true,
+            _ => false,
+        };
+        if ends {
+            return Err(QueryError::Text(
+                "a condition or an expression must be one, without its own end".to_owned(),
+            ));
+        }
+    }
+    match open {
+        0 => Ok(()),
+        _ => Err(QueryError::Text("a parenthesis is not closed".to_owned())),
+    }
 }
 
 fn names(tokens: &[TokenWithSpan]) -> Names {

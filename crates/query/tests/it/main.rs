@@ -6,5 +6,6 @@ mod house;
 mod limits;
 mod payloads;
 mod pruned;
+mod resolved;
 mod scan;
 mod slt;
