@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use axum::Router;
 use hw_event::{Offset, Partition, StreamId};
+use hw_gate::doors::replay::Replays;
 use hw_lake::Table;
 use hw_pipeline::FollowerHandle;
 use hw_query::{Cut, Engine, Names, child::Children};
@@ -32,6 +33,7 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 pub struct Backend {
     pub tables: Tables,
     pub engine: Children,
+    pub replays: Replays,
     pub follower: FollowerHandle,
     pub metrics: PrometheusHandle,
     pub stop: CancellationToken,
@@ -53,6 +55,10 @@ impl hw_serve::Backend for Backend {
 
     fn engine(&self) -> &dyn Engine {
         &self.engine
+    }
+
+    fn replays(&self) -> Option<&Replays> {
+        Some(&self.replays)
     }
 
     fn registry(&self) -> &Registry {

@@ -446,6 +446,87 @@ pub enum Rejects {
     List(RejectsList),
     /// Show one rejected event: why, where, and its exact bytes
     Show(RejectsShow),
+    /// Correct rejected events and send them through the gate again
+    ///
+    /// Each event is corrected (--set, --patch or --expr), judged by the stream's schema of now, and, where it passes, becomes
+    /// a row of the stream's table, once, with `_origin`; its reject is `fixed`. What fails again stays a reject with its new
+    /// reason. --dry-run shows what would happen. Broken off, the same command again goes on where it stood.
+    Fix(RejectsFix),
+    /// Send rejected events through the gate again as they came, after a schema has changed
+    ///
+    /// As `fix`, without a correction; what passes is `replayed`. Events that came before their stream was declared return by
+    /// themselves when the server starts with its schema.
+    Replay(RejectsReplay),
+    /// Give rejected events up: they stay to be read, and are never sent again
+    Discard(RejectsDiscard),
+}
+
+/// Which rejects.
+#[derive(Debug, Args)]
+pub struct SelectionArgs {
+    /// Whose rejects
+    #[arg(value_name = "STREAM")]
+    pub stream: String,
+    /// Only those of this code
+    #[arg(long, value_name = "CODE")]
+    pub code: Option<String>,
+    /// Only those for which this SQL condition on the columns of `rejects` holds
+    #[arg(long = "where", value_name = "SQL")]
+    pub condition: Option<String>,
+    /// Only those received at or after this time, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<jiff::Timestamp>,
+    /// Only those received before this time, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<jiff::Timestamp>,
+    /// At most this many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// Show what would happen, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the job's report as a JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "correction", required = true, multiple = true)]
+pub struct RejectsFix {
+    /// Set the value at a JSON pointer: '/unit="C"' or /value=1; may be given several times
+    #[arg(long, value_name = "POINTER=JSON", group = "correction", conflicts_with_all = ["patch", "expr"])]
+    pub set: Vec<String>,
+    /// Apply the JSON Patch (an array, RFC 6902) or JSON Merge Patch (an object, RFC 7396) in this file
+    #[arg(long, value_name = "FILE", group = "correction", conflicts_with = "expr")]
+    pub patch: Option<PathBuf>,
+    /// The value of this SQL expression over `event`, the event as text: "replace(event, 'NaN', 'null')"
+    #[arg(long, value_name = "SQL", group = "correction")]
+    pub expr: Option<String>,
+    /// Why, for the table `resolutions`
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RejectsReplay {
+    /// Why, for the table `resolutions`
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RejectsDiscard {
+    /// Why they are given up
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    #[command(flatten)]
+    pub selection: SelectionArgs,
 }
 
 #[derive(Debug, Args)]

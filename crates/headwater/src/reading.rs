@@ -13,7 +13,7 @@ use arrow::{
     array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray},
     datatypes::SchemaRef,
 };
-use hw_event::Seq;
+use hw_event::{RESOLUTIONS, Seq};
 use hw_journal::{Journal, Log, ReadError};
 use hw_lake::{Bounds, Lake, LakeFile, Table, TableSnapshot};
 use hw_pipeline::hot::{Hot, HotTail};
@@ -208,7 +208,9 @@ impl Tables {
             .zip(hot_rows)
             .filter_map(|((stream, snapshot), hot)| {
                 let (number, schema) = stream.current()?;
-                Some((stream, number, schema, snapshot.as_deref(), *hot))
+                // A table of the platform, like `rejects`, whatever carries its rows.
+                let of_users = stream.name.as_str() != RESOLUTIONS;
+                of_users.then_some((stream, number, schema, snapshot.as_deref(), *hot))
             })
             .collect();
         let text = |values: Vec<Option<String>>| -> ArrayRef { Arc::new(StringArray::from(values)) };

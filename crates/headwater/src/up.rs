@@ -3,7 +3,7 @@
 //! doors; `endpoints.json` and the line `ready` come last. How it stops stands in `shutdown.rs`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     io::Write,
     net::SocketAddr,
     process::ExitCode,
@@ -18,6 +18,7 @@ use hw_gate::{
     doors::{
         directory::{DirectoryDoor, DirectorySettings},
         http::{HttpSettings, router as ingest_router},
+        replay::Replays,
         tcp::{TcpFormat, TcpSettings, TsWidth, serve as serve_tcp},
     },
 };
@@ -44,8 +45,10 @@ use crate::{
     memory,
     project::Project,
     reading::{Opener, Tables},
+    returning::return_declared,
     scrub::{Findings, Scrubber},
     shares::{self, Behind},
+    shelf::RejectShelf,
     shutdown, sql_child,
     status::Status,
     telemetry,
@@ -167,10 +170,16 @@ pub async fn run(
     let http_address = http.local_addr()?;
     let mut sensors = Vec::new();
     let mut tcp_addresses = BTreeMap::new();
+    // How the records of a door are written, for those that come back.
+    let mut kv_fields = HashMap::new();
     for (name, listener) in &config.tcp {
         let bound = bind(listener.listen.socket(), &format!("tcp.{name}.listen")).await?;
         tcp_addresses.insert(name.clone(), bound.local_addr()?.to_string());
-        sensors.push((bound, tcp_settings(name, listener, &config, &registry)));
+        let settings = tcp_settings(name, listener, &config, &registry);
+        if matches!(settings.format, TcpFormat::Kv { .. }) {
+            kv_fields.insert(format!("tcp.{name}"), settings.fields.clone());
+        }
+        sensors.push((bound, settings));
     }
 
     let positions = recovered.positions.clone();
@@ -229,9 +238,15 @@ pub async fn run(
     let generations =
         Generations::new(forgetting, registry.clone(), generation_key, housekeeping.clone(), stop.clone());
     tokio::spawn(generations.clone().run());
+    let tables = Tables::new(journal.clone(), registry, lake.clone());
+    let rows_max = config.sql.rows.get();
+    let shelf = || RejectShelf { tables: tables.clone(), engine: engine.clone(), rows_max };
+    let replays = Replays::new(gate.clone(), Arc::new(shelf()), kv_fields, stop.clone());
+    tokio::spawn(return_declared(shelf(), replays.clone(), stop.clone()));
     let backend = Arc::new(Backend {
-        tables: Tables::new(journal.clone(), registry, lake.clone()),
-        engine,
+        tables: tables.clone(),
+        replays,
+        engine: engine.clone(),
         follower: follower.clone(),
         metrics: metrics.clone(),
         stop: stop.clone(),

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use hw_event::{Offset, Partition, StreamId};
+use hw_gate::doors::replay::Replays;
 use hw_query::{Cut, Engine, Names};
 use hw_schema::Registry;
 use serde_json::Value;
@@ -48,6 +49,11 @@ pub trait Backend: Send + Sync {
 
     /// What forgets people.
     fn erasures(&self) -> &dyn Erasures;
+
+    /// The jobs on rejects. `None`: there are none to be had just now.
+    fn replays(&self) -> Option<&Replays> {
+        None
+    }
 
     /// The first offset that is not below what retention or erasure took away. Gaps above it are no loss.
     fn first_kept(&self, _stream: StreamId, _partition: Partition) -> Offset {

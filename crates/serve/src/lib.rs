@@ -1,4 +1,4 @@
-//! The doors out: what is read over HTTP, the guard in front of everything, and the listener that carries it.
+//! The doors out: what is read over HTTP, the orders for jobs, the guard in front of everything, and the listener that carries it.
 //! Always: a browser's page is a stranger even on loopback; every answer that is no data is a problem document with a
 //! code and a hint; nothing is computed here, the runner and the backend do that. Does not know the ingest door:
 //! the binary merges its routes with these.
@@ -14,6 +14,7 @@ mod listen;
 mod openapi;
 mod outgoing;
 mod problem;
+mod rejects;
 mod sql;
 mod streams;
 mod verify;
@@ -48,6 +49,9 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/v1/verify", post(verify::verify))
         .route("/v1/erasures", get(erasures::list).post(erasures::erase))
         .route("/v1/erasures/{id}", get(erasures::get))
+        .route("/v1/rejects/{task}", post(rejects::begin))
+        .route("/v1/jobs", get(rejects::jobs))
+        .route("/v1/jobs/{job}", get(rejects::job).delete(rejects::cancel))
         .route("/v1/ledger", get(streams::ledger))
         .route("/v1/streams", get(streams::streams))
         .route("/v1/streams/{stream}", get(streams::stream))

@@ -27,11 +27,20 @@ use utoipa::OpenApi;
         crate::erasures::erase,
         crate::erasures::list,
         crate::erasures::get,
+        crate::rejects::begin,
+        crate::rejects::jobs,
+        crate::rejects::job,
+        crate::rejects::cancel,
         crate::health::livez,
         crate::health::readyz,
         crate::health::metrics,
     ),
-    components(schemas(crate::sql::Ask, crate::verify::Names, crate::erasures::Erase))
+    components(schemas(
+        crate::sql::Ask,
+        crate::verify::Names,
+        crate::erasures::Erase,
+        crate::rejects::Repair
+    ))
 )]
 struct Reading;
 
@@ -81,6 +90,10 @@ mod tests {
             ("/v1/erasures", "post"),
             ("/v1/erasures", "get"),
             ("/v1/erasures/{id}", "get"),
+            ("/v1/rejects/{task}", "post"),
+            ("/v1/jobs", "get"),
+            ("/v1/jobs/{job}", "get"),
+            ("/v1/jobs/{job}", "delete"),
             ("/livez", "get"),
             ("/readyz", "get"),
             ("/metrics", "get"),

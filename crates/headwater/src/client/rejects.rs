@@ -1,5 +1,7 @@
-//! `rejects list` and `rejects show`.
+//! `rejects list` and `rejects show`; the commands that change what becomes of rejects are in `repair`.
 //! Always: `--raw` writes the event's exact bytes; anything else shows them without control characters.
+
+mod repair;
 
 use std::io::{self, Write};
 
@@ -21,6 +23,9 @@ pub async fn run(command: cli::Rejects) -> Result<Exit, ClientError> {
     match command {
         cli::Rejects::List(arguments) => query::rejects_list(arguments).await,
         cli::Rejects::Show(arguments) => show(arguments).await,
+        cli::Rejects::Fix(arguments) => repair::fix(arguments).await,
+        cli::Rejects::Replay(arguments) => repair::replay(arguments).await,
+        cli::Rejects::Discard(arguments) => repair::discard(arguments).await,
     }
 }
 
