@@ -52,15 +52,21 @@ impl Digests {
     /// The digest of `text`, in lower-case hexadecimal.
     #[inline]
     pub fn digest(&mut self, text: &[u8]) -> [u8; DIGEST_CHARS] {
+        hex_digest(&self.digest_bytes(text))
+    }
+
+    /// The digest of `text`.
+    #[inline]
+    pub(crate) fn digest_bytes(&mut self, text: &[u8]) -> [u8; DIGEST_BYTES] {
         if text.len() > TEXT_BYTES_MAX {
-            return self.key.digest(text);
+            return self.key.digest_bytes(text);
         }
         let mut known = [0; ENTRY_BYTES - DIGEST_BYTES];
         known[..text.len()].copy_from_slice(text);
         known[TEXT_BYTES_MAX] = text.len() as u8;
         let hash = hash(&known);
         match self.table.find(hash, &known) {
-            Some(digest) => hex_digest(digest),
+            Some(digest) => *digest,
             None => self.make(hash, &known, text),
         }
     }
@@ -71,7 +77,7 @@ impl Digests {
         hash: u64,
         known: &[u8; ENTRY_BYTES - DIGEST_BYTES],
         text: &[u8],
-    ) -> [u8; DIGEST_CHARS] {
+    ) -> [u8; DIGEST_BYTES] {
         let digest = self.key.digest_bytes(text);
         if self.made >= self.table.entries.len() {
             self.table.grow();
@@ -79,7 +85,7 @@ impl Digests {
         }
         self.made += 1;
         self.table.put(hash, known, &digest);
-        hex_digest(&digest)
+        digest
     }
 }
 
