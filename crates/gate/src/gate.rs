@@ -20,7 +20,7 @@ use hw_event::{
 };
 use hw_journal::{Journal, Recovered};
 use hw_schema::{DecodeLimits, Decoder, Format, Mode, Record, Registry, Rejected, Schema, Stream};
-use hw_vault::{HashKey, SealKeys};
+use hw_vault::{HashKey, SealKeys, Vault};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     task::JoinHandle,
@@ -68,6 +68,8 @@ pub struct GateParts {
     pub catalog: Arc<Catalog>,
     pub hash_key: HashKey,
     pub seal_keys: Arc<SealKeys>,
+    /// Without one, streams with tokens are refused.
+    pub vault: Option<Vault>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub settings: GateSettings,
@@ -218,9 +220,13 @@ impl Gate {
         if let Some(permit) = &mut submission.permit {
             self.more_room(permit, submission.events.len() * VERDICT_BYTES)?;
         }
+        let tokenizes = stream.current().is_some_and(|(_, schema)| !schema.token_domains().is_empty());
+        if tokenizes && self.inner.parts.vault.is_none() {
+            return Err(Refusal::Disk("there is no vault to keep tokens in".to_owned()));
+        }
         let undeclared = !stream.declared;
         let (answer, answered) = oneshot::channel();
-        let queued = if submission.body.len() <= JUDGE_INLINE_BYTES_MAX {
+        let mut queued = if submission.body.len() <= JUDGE_INLINE_BYTES_MAX {
             self.inner.judge(submission, stream, answer)?
         } else {
             let inner = self.inner.clone();
@@ -245,10 +251,25 @@ impl Gate {
         })
     }
 
-    async fn enqueue(&self, queued: Queued) -> Result<(), Refusal> {
+    async fn enqueue(&self, mut queued: Queued) -> Result<(), Refusal> {
+        self.keep_tokens(&mut queued.judged).await?;
         let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let queue = queue.ok_or(Refusal::Closed)?;
         queue.send(queued).await.map_err(|_| Refusal::Closed)
+    }
+
+    /// What the request's tokens stand for is durable before its rows can be.
+    async fn keep_tokens(&self, judged: &mut Judged) -> Result<(), Refusal> {
+        let entries = judged.take_entries();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        // Without a vault no request has come this far.
+        let Some(vault) = &self.inner.parts.vault else { return Err(Refusal::Internal) };
+        vault.keep(entries).await.map_err(|error| {
+            tracing::error!(%error, "the vault cannot keep tokens");
+            Refusal::Disk(error.to_string())
+        })
     }
 
     /// Takes no more requests; what was submitted is still answered.
@@ -415,7 +436,11 @@ impl Inner {
         drop(decoders);
         let limits =
             DecodeLimits { depth: self.parts.settings.depth, event_bytes: self.parts.settings.event_bytes };
-        Decoder::new(schema.clone(), self.parts.hash_key.clone(), limits)
+        let decoder = Decoder::new(schema.clone(), self.parts.hash_key.clone(), limits);
+        match &self.parts.vault {
+            Some(vault) if !schema.token_domains().is_empty() => decoder.with_tokens(&vault.token_keys()),
+            _ => decoder,
+        }
     }
 
     fn keep_decoder(&self, stream: StreamId, number: SchemaNumber, decoder: Decoder) {

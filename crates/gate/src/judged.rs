@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, StringArray};
 use hw_event::{Principal, SchemaNumber};
 use hw_schema::{Applied, Schema, Stream};
+use hw_vault::TokenEntry;
 
 use crate::{
     EventError, OffsetRange, Positions, ProducerSequence,
@@ -49,6 +50,14 @@ impl Judged {
     /// What it adds to its group.
     pub(crate) fn weight(&self) -> u64 {
         self.bytes + self.attribute_bytes
+    }
+}
+
+impl Judged {
+    /// What the vault must hold before the rows may be stored; nothing, where none will be.
+    pub(crate) fn take_entries(&mut self) -> Vec<TokenEntry> {
+        let entries = self.rows.as_mut().map(|rows| std::mem::take(&mut rows.entries)).unwrap_or_default();
+        if self.refuses && !self.rejects.is_empty() { Vec::new() } else { entries }
     }
 }
 

@@ -10,7 +10,7 @@ use hw_lake::Table;
 use hw_pipeline::FollowerHandle;
 use hw_query::{Cut, Engine, Names, child::Children};
 use hw_schema::Registry;
-use hw_serve::{CutFailed, Guard, VerifyRefused};
+use hw_serve::{CutFailed, Guard, RevealAsked, RevealRefused, TokenRevealed, VerifyRefused};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
 use tokio::{
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     erasure::Erasures,
     reading::Tables,
+    reveal::Reveals,
     status::Status,
     verify::{self, Subject},
 };
@@ -38,6 +39,7 @@ pub struct Backend {
     pub metrics: PrometheusHandle,
     pub stop: CancellationToken,
     pub status: Status,
+    pub reveals: Reveals,
     /// The catalog's directory.
     pub catalog: PathBuf,
     /// One permit: one verification at a time.
@@ -93,6 +95,10 @@ impl hw_serve::Backend for Backend {
 
     fn erasures(&self) -> &dyn hw_serve::Erasures {
         &self.erasures
+    }
+
+    async fn reveal(&self, asked: RevealAsked) -> Result<Vec<TokenRevealed>, RevealRefused> {
+        self.reveals.reveal(asked).await
     }
 
     fn verify(&self, names: Vec<String>) -> Result<mpsc::Receiver<Value>, VerifyRefused> {

@@ -86,6 +86,12 @@ pub enum Command {
     /// Look at the events that were refused
     #[command(subcommand)]
     Rejects(Rejects),
+    /// Tokens of protected fields
+    #[command(subcommand)]
+    Tokens(Tokens),
+    /// The vault: what tokens stand for, and the root key it is sealed under
+    #[command(subcommand)]
+    Vault(Vault),
     /// Check journal, tables, rejects and ledger against each other
     ///
     /// Asks the running server; with --data and no server there, opens the data directory itself and changes nothing in
@@ -103,6 +109,70 @@ pub enum Command {
     /// Works with and without a running server, and changes nothing. Exits with 1 if there is a fault; warnings do not
     /// count.
     Doctor(Doctor),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Tokens {
+    /// Say what tokens stand for
+    ///
+    /// The server must allow it (reveal = true under [privacy]) and writes down who asked, for what and why, before it
+    /// answers; refusals too. Exits with 1 if one of the tokens has no value (unknown, erased or damaged).
+    Reveal(TokensReveal),
+}
+
+#[derive(Debug, Args)]
+pub struct TokensReveal {
+    /// Up to 100 tokens
+    #[arg(value_name = "TOKEN", required = true)]
+    pub tokens: Vec<String>,
+    /// The tokens' domain: x-token-domain of the field, else the field's name
+    #[arg(long, value_name = "D")]
+    pub domain: String,
+    /// Why you ask; it is kept in the audit record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Vault {
+    /// Say where the root key comes from and how much the vault holds
+    ///
+    /// Asks the running server, or opens the data directory itself.
+    Status(VaultStatus),
+    /// Seal the vault under another root key
+    ///
+    /// The server must not run. Without --to a new key takes the place of keys/root.key; with privacy.root_key set, --to names
+    /// the new one, and the setting has to be changed before the next start. Tokens stay as they are.
+    Rotate(VaultRotate),
+}
+
+#[derive(Debug, Args)]
+pub struct VaultStatus {
+    /// The project
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+    #[command(flatten)]
+    pub settings: SettingArgs,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct VaultRotate {
+    /// The project
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+    #[command(flatten)]
+    pub settings: SettingArgs,
+    /// The new root key: file:PATH, env:NAME or command:PROGRAM ARGS
+    #[arg(long, value_name = "SOURCE", value_parser = root_key)]
+    pub to: Option<config::RootKeySource>,
 }
 
 #[derive(Debug, Args)]
@@ -588,6 +658,10 @@ fn since(text: &str) -> Result<Since, String> {
     }
     let ago = config::parse_duration(text).map(Since::Ago);
     ago.map_err(|_| "expected a time such as 2026-11-21T20:00:00Z or a duration such as 2h".to_owned())
+}
+
+fn root_key(text: &str) -> Result<config::RootKeySource, String> {
+    config::parse_root_key(text)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -81,6 +81,16 @@ impl DataDirectory {
         self.path.join("keys")
     }
 
+    /// What tokens stand for.
+    pub fn vault(&self) -> PathBuf {
+        self.path.join("vault")
+    }
+
+    /// Records of who had tokens revealed.
+    pub fn audit(&self) -> PathBuf {
+        self.path.join("audit")
+    }
+
     pub fn catalog(&self) -> PathBuf {
         self.path.join("catalog")
     }

@@ -20,6 +20,7 @@ mod output;
 mod project;
 mod reading;
 mod returning;
+mod reveal;
 mod scrub;
 mod shares;
 mod shelf;
@@ -28,6 +29,8 @@ mod sql_child;
 mod status;
 mod telemetry;
 mod up;
+mod vault;
+mod vault_command;
 mod verify;
 
 use std::{io::Write, process::ExitCode, time::Duration};
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check(arguments).into(),
         Command::Test(arguments) => check_data::run(&arguments).into(),
         Command::Doctor(arguments) => doctor::run(&arguments).into(),
+        Command::Vault(command) => vault_command::run(command).into(),
         command => client::run(command).into(),
     }
 }

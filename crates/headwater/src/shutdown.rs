@@ -5,7 +5,7 @@
 //! 2. Open requests and connections finish what they have read; directories, the batch that is under way.
 //! 3. The gate takes no more, and answers what it has.
 //! 4. The follower drains what is durable into the lake and commits.
-//! 5. The journal syncs and seals its tail.
+//! 5. The journal syncs and seals its tail; the vault is closed.
 //! 6. `endpoints.json` goes.
 
 use std::{io, time::Duration};
@@ -13,6 +13,7 @@ use std::{io, time::Duration};
 use hw_gate::{Gate, Running};
 use hw_journal::Journal;
 use hw_pipeline::{FollowError, FollowerHandle};
+use hw_vault::Vault;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
@@ -51,6 +52,7 @@ pub struct Parts {
     pub follower: FollowerHandle,
     pub following: JoinHandle<Result<(), FollowError>>,
     pub journal: Journal,
+    pub vault: Vault,
     pub directory: DataDirectory,
 }
 
@@ -75,6 +77,8 @@ impl Parts {
             Err(_) => tracing::warn!("the lake's last commit did not finish in time"),
         }
         self.journal.close().await;
+        // No request is left that could wait for it.
+        self.vault.close();
         self.directory.remove_endpoints()?;
         Ok(())
     }

@@ -8,7 +8,7 @@ use hw_pipeline::FollowerHandle;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::{generation::Generations, reading::Tables, scrub::Findings, shares::Behind};
+use crate::{generation::Generations, reading::Tables, scrub::Findings, shares::Behind, vault::Watch};
 
 /// Findings of the scrubber that are told; the rest are counted.
 const SCRUBBED_MAX: usize = 100;
@@ -24,6 +24,7 @@ pub struct Status {
     pub behind: Behind,
     pub scrubbed: Findings,
     pub generations: Generations,
+    pub vault: Watch,
     /// Soft limit of open files.
     pub descriptors: Option<u64>,
 }
@@ -95,6 +96,7 @@ impl Status {
             },
             "lake": { "faults": faults },
             "generations": self.generations.told(),
+            "vault": self.vault.read(),
             "scrub": { "damage": told, "left_out": scrubbed.len().saturating_sub(SCRUBBED_MAX) },
             "streams_behind": self.behind.names().iter().map(|name| json!({ "stream": name })).collect::<Vec<_>>(),
         })

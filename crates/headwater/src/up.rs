@@ -46,12 +46,13 @@ use crate::{
     project::Project,
     reading::{Opener, Tables},
     returning::return_declared,
+    reveal::Reveals,
     scrub::{Findings, Scrubber},
     shares::{self, Behind},
     shelf::RejectShelf,
     shutdown, sql_child,
     status::Status,
-    telemetry,
+    telemetry, vault,
 };
 
 /// Of the journal's budget, what is kept for the committer and for the journal's own frames: one part in eight.
@@ -90,9 +91,12 @@ pub async fn run(
     };
     let (erasing_key, generation_key) = (hash_key.clone(), hash_key.clone());
     let signing_key = SigningKey::load_or_create(&*key_store, &SystemEntropy)?;
-    let seal_keys = Arc::new(SealKeys::new(key_store, Arc::new(SystemEntropy)));
+    let seal_keys = Arc::new(SealKeys::new(key_store.clone(), Arc::new(SystemEntropy)));
 
     let catalog = Arc::new(Catalog::open(Arc::new(open_disk(&directory.catalog())?))?);
+    let opened_vault =
+        vault::open(&directory, config.privacy.root_key.as_ref(), &key_store, catalog.registry())?;
+    let vault = opened_vault.vault.clone();
     let generations = match declare(&catalog, &project, drop_fields)? {
         Ok(generations) => generations,
         Err(code) => return Ok(code),
@@ -189,6 +193,7 @@ pub async fn run(
             catalog: catalog.clone(),
             hash_key,
             seal_keys: seal_keys.clone(),
+            vault: Some(vault.clone()),
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
             settings: GateSettings {
@@ -259,8 +264,10 @@ pub async fn run(
             behind: behind.clone(),
             scrubbed: findings.clone(),
             generations,
+            vault: vault::Watch::start(&opened_vault, stop.clone()),
             descriptors: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
         },
+        reveals: Reveals::new(vault.clone(), config.privacy.reveal, clock.clone(), directory.audit()),
         catalog: directory.catalog(),
         verifying: Arc::new(Semaphore::new(1)),
         erasures,
@@ -324,7 +331,8 @@ pub async fn run(
 
     let signal = signals.next().await;
     tracing::info!(signal, "stopping");
-    let parts = shutdown::Parts { stop, doors, gate, running, follower, following, journal, directory };
+    let parts =
+        shutdown::Parts { stop, doors, gate, running, follower, following, journal, vault, directory };
     tokio::select! {
         result = parts.shut_down() => result?,
         _ = signals.next() => {

@@ -7,7 +7,7 @@ use arrow::datatypes::{
     DataType, Field as Column, Fields, Schema as Columns, SchemaRef, TimeUnit as ArrowUnit,
 };
 
-use crate::schema::{Field, Kind, Object, PRIVACY_METADATA, Privacy};
+use crate::schema::{Field, Kind, Object, PRIVACY_METADATA};
 
 pub const EXTRA: &str = "_extra";
 pub const PARTITION: &str = "_partition";
@@ -77,10 +77,7 @@ fn object_columns(object: &Object) -> Fields {
 }
 
 fn column_of(field: &Field) -> Column {
-    let data_type = match (&field.kind, field.privacy) {
-        (_, Some(Privacy::Hash)) => DataType::Utf8,
-        (kind, _) => data_type_of(kind),
-    };
+    let data_type = if field.is_replaced() { DataType::Utf8 } else { data_type_of(&field.kind) };
     let column = Column::new(&field.name, data_type, true);
     match field.privacy {
         Some(privacy) => {

@@ -29,7 +29,7 @@ use arrow::{
     error::ArrowError,
 };
 use hw_event::{Partition, RejectCode, Timestamp};
-use hw_vault::{Digests, HashKey};
+use hw_vault::{Digests, HashKey, TokenEntry, TokenKeys, Tokens};
 
 use self::{
     cell::{Captured, KeyPart},
@@ -99,6 +99,8 @@ pub struct Applied {
     pub rejects: Vec<Rejected>,
     /// Properties of the stored events that the schema does not name and that were left out.
     pub extra_dropped: u64,
+    /// What the vault must hold before the rows may be stored.
+    pub entries: Vec<TokenEntry>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,8 +142,16 @@ impl Decoder {
             batch_schema.fields().iter().map(|field| Column::new(field.data_type())).collect();
         let Some(extra) = columns.pop() else { unreachable!("_extra is always there") };
         let key_parts = vec![KeyPart::default(); schema.key().len()];
-        let work = Work::new(Digests::new(key), Captured { key_parts, ..Captured::default() });
+        let tokens = Tokens::new(&TokenKeys::of_no_vault(), schema.token_domains());
+        let captured = Captured { key_parts, ..Captured::default() };
+        let work = Work::new(Digests::new(key), tokens, captured);
         Decoder { schema, limits, batch_schema, columns, extra, work }
+    }
+
+    /// With tokens of a vault; without, they are of none and lead nowhere, which is enough for who only judges.
+    pub fn with_tokens(mut self, keys: &TokenKeys) -> Decoder {
+        self.work.tokens = Tokens::new(keys, self.schema.token_domains());
+        self
     }
 
     pub fn schema(&self) -> &Arc<Schema> {
@@ -172,17 +182,22 @@ impl Decoder {
                         event_time: self.work.captured.event_time.or(record.event_time),
                     });
                     extra_dropped += self.work.extra_dropped;
+                    self.end_tokens();
                 }
                 Err(miss) => {
                     for column in self.columns.iter_mut().chain([&mut self.extra]) {
                         column.truncate(rows.len());
                     }
+                    self.work.tokens.drop_row();
                     rejects.push(self.rejected(index, *miss));
                 }
             }
         }
         match self.finish(rows.len()) {
-            Ok(batch) => Applied { batch, rows, rejects, extra_dropped },
+            Ok(batch) => {
+                let entries = self.work.tokens.take_entries();
+                Applied { batch, rows, rejects, extra_dropped, entries }
+            }
             Err(error) => unreachable!("what was pushed is what the columns hold: {error}"),
         }
     }
@@ -259,6 +274,20 @@ impl Decoder {
             message: miss.message,
             byte_offset: miss.at as u64,
         }
+    }
+
+    /// The row's subject is known at its end, wherever it stands in the event.
+    fn end_tokens(&mut self) {
+        if self.schema.token_domains().is_empty() {
+            return;
+        }
+        let subject = &mut self.work.text;
+        subject.clear();
+        let found = self.schema.subject.as_deref().and_then(|path| {
+            let (&first, rest) = path.split_first()?;
+            self.columns.get(first)?.last_text(rest, subject)
+        });
+        self.work.tokens.end_row(found.map(|()| subject.as_slice()));
     }
 
     fn partition(&mut self) -> Option<Partition> {

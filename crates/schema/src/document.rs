@@ -12,12 +12,14 @@ mod residual;
 mod retention;
 mod root;
 mod scalar;
+mod token;
 mod tree;
 mod unfold;
 mod words;
 
 use std::{
     collections::{BTreeSet, HashSet},
+    mem,
     sync::Arc,
 };
 
@@ -74,6 +76,7 @@ pub(crate) fn parse(document: &str) -> Result<Checked, Vec<Fault>> {
     reader.landmarks = landmarks(&tree);
     reader.checks = Arc::new(Checks::new(names_of(&tree)));
     let read = reader.root(&tree);
+    let subject = read.as_ref().and_then(|(root, _)| reader.subject_of_tokens(root));
     reader.slower_path();
     let (Some((root, settings)), true) = (read, reader.faults.is_empty()) else {
         return Err(reader.into_faults());
@@ -98,6 +101,8 @@ pub(crate) fn parse(document: &str) -> Result<Checked, Vec<Fault>> {
         retention: settings.retention,
         guard: settings.guard,
         protected: reader.protected,
+        subject,
+        token_domains: mem::take(&mut reader.domains),
         table_columns: columns::table_columns(&user_columns),
         user_columns,
     };
@@ -132,6 +137,8 @@ struct Reader<'d> {
     protected: bool,
     /// The pointer of the field that is the subject.
     subject: Option<String>,
+    /// Those of tokens.
+    domains: Vec<Arc<str>>,
     /// What the root says of unnamed fields.
     extra: Option<Extra>,
     draft: Draft,
@@ -154,6 +161,7 @@ impl<'d> Reader<'d> {
             following: Vec::new(),
             protected: false,
             subject: None,
+            domains: Vec::new(),
             extra: None,
             draft: Draft::Draft202012,
             landmarks: Vec::new(),

@@ -169,6 +169,10 @@ impl Changes<'_> {
                 self.refuse(pointer, "the field's protection has changed");
             }
         }
+        let tokens = |field: &Field| field.token().map(|rule| (rule.domain().to_owned(), rule.format()));
+        if tokens(old) != tokens(next) {
+            self.refuse(pointer, "the domain or the format of the field's tokens has changed");
+        }
         if !wider_one_of(old.one_of.as_deref(), next.one_of.as_deref()) {
             self.refuse(pointer, "values that were listed are no longer");
         }
@@ -366,6 +370,19 @@ mod tests {
         check(
             a,
             r#""properties":{"a":{"type":"integer","minimum":1,"maximum":5,"x-privacy":"hash"}},"x-extra":"keep""#,
+            Some("protection"),
+        );
+        let tokens = |rest: &str| {
+            format!(
+                r#""properties":{{"a":{{"type":"string","pattern":"^[0-9]{{6}}$","x-privacy":"tokenize"{rest}}}}}"#
+            )
+        };
+        check(&tokens(""), &tokens(r#","x-token-domain":"a""#), None);
+        check(&tokens(""), &tokens(r#","x-token-domain":"b""#), Some("domain or the format"));
+        check(&tokens(""), &tokens(r#","x-token-format":"digits""#), Some("domain or the format"));
+        check(
+            r#""properties":{"a":{"type":"string","x-privacy":"hash"}}"#,
+            r#""properties":{"a":{"type":"string","x-privacy":"tokenize"}}"#,
             Some("protection"),
         );
         check(

@@ -30,5 +30,5 @@ pub use nearest::nearest;
 pub use registry::{Registry, Stream};
 pub use schema::{
     Array, Checked, Decimal, Extra, Fault, Field, Kind, Map, Mode, Object, PRIVACY_METADATA, Privacy,
-    Retention, Schema, Time, TimeUnit,
+    Retention, Schema, Time, TimeUnit, TokenRule,
 };

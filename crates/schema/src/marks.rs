@@ -84,8 +84,9 @@ impl Marks {
     fn privacy(&self, active: &[usize]) -> Option<Privacy> {
         active.iter().filter_map(|&index| self.parts[index].privacy).max_by_key(|privacy| match privacy {
             Privacy::Subject => 0,
-            Privacy::Hash => 1,
-            Privacy::Drop => 2,
+            Privacy::Tokenize => 1,
+            Privacy::Hash => 2,
+            Privacy::Drop => 3,
         })
     }
 

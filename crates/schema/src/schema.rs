@@ -2,9 +2,10 @@
 //! Always: a `Schema` has passed every check of registration, so the decoder meets no surprises.
 //! Does not parse documents (`document`), decode events (`decode`) or do IO.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
+use hw_vault::TokenFormat;
 use regex::bytes::Regex;
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     rules::{Count, NumberRules, OneOf, TextRules},
 };
 
-/// The metadata key of a column that says how it is protected: `subject` or `hash`.
+/// The metadata key of a column that says how it is protected: `subject`, `hash` or `tokenize`.
 pub const PRIVACY_METADATA: &str = "headwater.privacy";
 
 /// One version of a stream's schema. Immutable; shared as `Arc<Schema>`.
@@ -34,6 +35,9 @@ pub struct Schema {
     /// Checks the whole event for what no compiled rule says.
     pub(crate) guard: Option<Box<Guard>>,
     pub(crate) protected: bool,
+    /// Where among the columns the subject stands.
+    pub(crate) subject: Option<Vec<usize>>,
+    pub(crate) token_domains: Vec<Arc<str>>,
     pub(crate) user_columns: SchemaRef,
     pub(crate) table_columns: SchemaRef,
 }
@@ -102,6 +106,8 @@ pub enum Privacy {
     Subject,
     /// Stored as a keyed digest.
     Hash,
+    /// Stored as a token, which the vault can lead back.
+    Tokenize,
     /// Checked, never stored.
     Drop,
 }
@@ -111,8 +117,29 @@ impl Privacy {
         match self {
             Privacy::Subject => "subject",
             Privacy::Hash => "hash",
+            Privacy::Tokenize => "tokenize",
             Privacy::Drop => "drop",
         }
+    }
+}
+
+/// Which tokens a field's values have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRule {
+    /// Tokens of one domain are alike for alike values, whichever streams they are of.
+    pub(crate) domain: Arc<str>,
+    /// The domain's place in the schema's list.
+    pub(crate) slot: usize,
+    pub(crate) format: TokenFormat,
+}
+
+impl TokenRule {
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    pub fn format(&self) -> TokenFormat {
+        self.format
     }
 }
 
@@ -165,6 +192,8 @@ pub struct Field {
     pub(crate) required: bool,
     pub(crate) nullable: bool,
     pub(crate) privacy: Option<Privacy>,
+    /// Of `Privacy::Tokenize`.
+    pub(crate) token: Option<Box<TokenRule>>,
     pub(crate) one_of: Option<Box<OneOf>>,
     /// Checks each value for what no compiled rule says.
     pub(crate) guard: Option<Box<Guard>>,
@@ -195,6 +224,17 @@ impl Field {
 
     pub fn privacy(&self) -> Option<Privacy> {
         self.privacy
+    }
+
+    /// How its values are tokenised, if they are.
+    pub fn token(&self) -> Option<&TokenRule> {
+        self.token.as_deref()
+    }
+
+    /// A text stands in the column instead of the value: its digest, or its token.
+    #[inline]
+    pub(crate) fn is_replaced(&self) -> bool {
+        matches!(self.privacy, Some(Privacy::Hash | Privacy::Tokenize))
     }
 }
 
@@ -435,6 +475,11 @@ impl Schema {
 
     pub fn has_protected(&self) -> bool {
         self.protected
+    }
+
+    /// The domains of its tokens, each once.
+    pub fn token_domains(&self) -> &[Arc<str>] {
+        &self.token_domains
     }
 
     /// Top-level columns that hold a protected value, at any depth: no statistics may be written for them.

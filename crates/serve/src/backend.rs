@@ -1,7 +1,7 @@
 //! What the doors out need of the house. The binary implements it.
 
 use async_trait::async_trait;
-use hw_event::{Offset, Partition, StreamId};
+use hw_event::{Offset, Partition, Principal, StreamId};
 use hw_gate::doors::replay::Replays;
 use hw_query::{Cut, Engine, Names};
 use hw_schema::Registry;
@@ -22,6 +22,33 @@ pub enum VerifyRefused {
     Busy,
     /// No stream and no table has this name.
     Unknown(String),
+}
+
+/// Who asks what tokens stand for, and why.
+#[derive(Debug, Clone)]
+pub struct RevealAsked {
+    pub principal: Principal,
+    pub domain: String,
+    pub tokens: Vec<String>,
+    pub reason: String,
+}
+
+/// What became of one token. Never logged: it may hold clear text.
+pub struct TokenRevealed {
+    pub token: String,
+    /// `revealed`, `unknown`, `erased` or `damaged`.
+    pub state: &'static str,
+    /// Of `revealed`.
+    pub value: Option<String>,
+}
+
+/// Why no token was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevealRefused {
+    /// Nobody here has the right.
+    NotAllowed,
+    /// It could not be done, or not be written down.
+    Failed(String),
 }
 
 #[async_trait]
@@ -53,6 +80,11 @@ pub trait Backend: Send + Sync {
     /// The jobs on rejects. `None`: there are none to be had just now.
     fn replays(&self) -> Option<&Replays> {
         None
+    }
+
+    /// What tokens stand for. That it was asked is durable before the answer is given, whatever it is.
+    async fn reveal(&self, _asked: RevealAsked) -> Result<Vec<TokenRevealed>, RevealRefused> {
+        Err(RevealRefused::NotAllowed)
     }
 
     /// The first offset that is not below what retention or erasure took away. Gaps above it are no loss.

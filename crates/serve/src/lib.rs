@@ -17,6 +17,7 @@ mod problem;
 mod rejects;
 mod sql;
 mod streams;
+mod tokens;
 mod verify;
 mod wire;
 
@@ -29,7 +30,7 @@ use axum::{
 use http::StatusCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub use backend::{Backend, CutFailed, VerifyRefused};
+pub use backend::{Backend, CutFailed, RevealAsked, RevealRefused, TokenRevealed, VerifyRefused};
 pub use erasures::{EraseRefused, EraseRequest, Erasures};
 pub use guard::Guard;
 pub use listen::{ListenSettings, listen, listen_with};
@@ -52,6 +53,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/v1/rejects/{task}", post(rejects::begin))
         .route("/v1/jobs", get(rejects::jobs))
         .route("/v1/jobs/{job}", get(rejects::job).delete(rejects::cancel))
+        .route("/v1/tokens/reveal", post(tokens::reveal))
         .route("/v1/ledger", get(streams::ledger))
         .route("/v1/streams", get(streams::streams))
         .route("/v1/streams/{stream}", get(streams::stream))

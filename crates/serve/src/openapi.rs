@@ -22,6 +22,7 @@ use utoipa::OpenApi;
         crate::streams::stream,
         crate::events::events,
         crate::streams::ledger,
+        crate::tokens::reveal,
         crate::verify::verify,
         crate::verify::status,
         crate::erasures::erase,
@@ -39,7 +40,8 @@ use utoipa::OpenApi;
         crate::sql::Ask,
         crate::verify::Names,
         crate::erasures::Erase,
-        crate::rejects::Repair
+        crate::rejects::Repair,
+        crate::tokens::Reveal
     ))
 )]
 struct Reading;
@@ -94,6 +96,7 @@ mod tests {
             ("/v1/jobs", "get"),
             ("/v1/jobs/{job}", "get"),
             ("/v1/jobs/{job}", "delete"),
+            ("/v1/tokens/reveal", "post"),
             ("/livez", "get"),
             ("/readyz", "get"),
             ("/metrics", "get"),

@@ -42,6 +42,11 @@ impl TokenKeys {
         TokenKeys { key: Arc::new(key), known: Some(known) }
     }
 
+    /// Of a vault's key with nothing known to be kept: all entries are new. For tests.
+    pub fn of_key(key: &[u8; 32]) -> TokenKeys {
+        TokenKeys::new(Zeroizing::new(*key), Arc::new(Known::new()))
+    }
+
     /// Of no vault: for those who judge events and store none.
     pub fn of_no_vault() -> TokenKeys {
         TokenKeys { key: Arc::new(Zeroizing::new([0; 32])), known: None }

@@ -15,7 +15,7 @@ use hw_schema::{
     rows::{self, Optional},
 };
 use hw_testkit::{ManualClock, SeededEntropy, SimDisk};
-use hw_vault::{HashKey, MemoryKeyStore, SealKeys};
+use hw_vault::{HashKey, MemoryKeyStore, SealKeys, Vault};
 
 pub const SCHEMA: &str = r#"{
   "type": "object",
@@ -34,6 +34,9 @@ const PRIVATE: &str = r#"{"type":"object","properties":{"id":{"type":"integer"},
 const OPEN: &str = r#"{"type":"object","properties":{"id":{"type":"integer"},
   "who":{"type":"string","x-privacy":"hash"}},"x-extra":"keep"}"#;
 
+const TOKENS: &str = r#"{"type":"object","properties":{"name":{"type":"string","x-privacy":"tokenize","maxLength":20},
+  "who":{"type":"string","x-privacy":"subject"}},"required":["who"],"x-mode":"reject"}"#;
+
 /// What outlives a restart.
 pub struct World {
     pub journal_disk: SimDisk,
@@ -41,6 +44,7 @@ pub struct World {
     pub keys: Arc<MemoryKeyStore>,
     pub clock: Arc<ManualClock>,
     pub budget_bytes: u64,
+    pub vault: Option<Vault>,
 }
 
 pub struct House {
@@ -60,6 +64,7 @@ impl World {
             keys: Arc::default(),
             clock: Arc::new(ManualClock::new(Timestamp(1_790_000_000_000_000))),
             budget_bytes: 8 << 20,
+            vault: None,
         }
     }
 
@@ -77,6 +82,7 @@ impl World {
             ("timed", TIMED),
             ("private", PRIVATE),
             ("open", OPEN),
+            ("tokens", TOKENS),
         ] {
             let schema = Schema::parse(schema).unwrap().schema;
             catalog.declare(&name.parse().unwrap(), Arc::new(schema)).unwrap();
@@ -94,6 +100,7 @@ impl World {
             journal: journal.clone(),
             catalog,
             hash_key: HashKey::from_bytes(&[7; 32]),
+            vault: self.vault.clone(),
             seal_keys: seal_keys.clone(),
             clock,
             entropy: Arc::new(SeededEntropy::new(5)),

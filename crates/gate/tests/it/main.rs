@@ -8,4 +8,5 @@ mod http;
 mod order;
 mod replay;
 mod tcp;
+mod tokens;
 mod trouble;

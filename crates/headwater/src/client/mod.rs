@@ -14,12 +14,21 @@ mod rejects;
 mod send;
 mod server;
 mod tail;
+mod tokens;
 mod verify;
 
-use std::io::Write;
+use std::{io::Write, path::Path};
 
-use crate::{cli::Command, exit::Exit, output};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::{
+    cli::{Command, ServerArgs},
+    exit::Exit,
+    output,
+};
 use error::ClientError;
+use server::Server;
 pub use server::innermost;
 
 /// Runs one client command to its end.
@@ -45,6 +54,21 @@ pub fn run(command: Command) -> Exit {
     }
 }
 
+/// What the server of a data directory says of itself; `None` where none runs.
+pub fn running_status(data: &Path) -> Result<Option<Value>, ClientError> {
+    const STATUS_BYTES_MAX: usize = 16 << 20;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        if !server::runs_at(data).await? {
+            return Ok(None);
+        }
+        let server = Server::find(&ServerArgs { url: None, data: Some(data.to_owned()) })?;
+        let response = server.ask(server.request(Method::GET, &["v1", "status"], &[])).await?;
+        let body = server.body(response, STATUS_BYTES_MAX).await?;
+        serde_json::from_slice(&body).map(Some).map_err(|error| server.strange(error))
+    })
+}
+
 async fn dispatch(command: Command) -> Result<Exit, ClientError> {
     match command {
         Command::Ls(arguments) => query::ls(arguments).await,
@@ -58,7 +82,8 @@ async fn dispatch(command: Command) -> Result<Exit, ClientError> {
         Command::Verify(arguments) => verify::run(arguments).await,
         Command::Plan(arguments) => plan::run(arguments).await,
         Command::Erase(arguments) => erase::run(arguments).await,
-        Command::Up(_) | Command::Check(_) | Command::Test(_) | Command::Doctor(_) => {
+        Command::Tokens(arguments) => tokens::run(arguments).await,
+        Command::Up(_) | Command::Check(_) | Command::Test(_) | Command::Doctor(_) | Command::Vault(_) => {
             Err(ClientError::usage("this command needs no server", "it is run by the binary itself"))
         }
     }

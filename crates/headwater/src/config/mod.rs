@@ -5,6 +5,7 @@
 mod read;
 #[cfg(test)]
 mod reference;
+mod root_key;
 mod settings;
 mod value;
 
@@ -16,6 +17,7 @@ use std::{
 
 use hw_event::Ack;
 
+pub use root_key::RootKeySource;
 pub use settings::{Directory, General, Http, Journal, Lake, Limits, Log, Privacy, Rejects, Sql, Tcp};
 pub use value::{ByteSize, LogFormat, TcpFormat};
 
@@ -30,6 +32,12 @@ pub(crate) fn parse_duration(text: &str) -> Result<std::time::Duration, String> 
     read.map_err(|unfit| {
         if unfit.hint.is_empty() { unfit.message } else { format!("{}: {}", unfit.message, unfit.hint) }
     })
+}
+
+/// A source of a root key on the command line is written as in the file.
+pub(crate) fn parse_root_key(text: &str) -> Result<RootKeySource, String> {
+    let read = <RootKeySource as value::Value>::from_text(text);
+    read.map_err(|unfit| format!("{}: {}", unfit.message, unfit.hint))
 }
 
 /// What stands on the command line and in the environment.
@@ -190,6 +198,13 @@ pub(crate) fn load(project: &Path, file: Option<&Source>, overrides: &Overrides)
                 erasures: privacy
                     .erasures
                     .map(|path| resolve(project, &layers, &["privacy", "erasures"], path)),
+                root_key: privacy.root_key.map(|source| match source {
+                    RootKeySource::File(path) => {
+                        RootKeySource::File(resolve(project, &layers, &["privacy", "root_key"], path))
+                    }
+                    other => other,
+                }),
+                reveal: privacy.reveal,
             },
             log: log?,
         })

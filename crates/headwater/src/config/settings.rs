@@ -8,6 +8,7 @@ use hw_event::{Ack, StreamName};
 
 use super::{
     read::Reader,
+    root_key::RootKeySource,
     value::{ByteSize, Count, FieldMap, LogFilter, LogFormat, LoopbackAddress, TcpFormat, TsDigits, Value},
 };
 
@@ -224,6 +225,14 @@ section! {
         /// data and its backups: then a backup that is restored is erased again at its start. A relative path starts
         /// at the project directory.
         erasures: Option<PathBuf>,
+        /// Where the root key of the vault comes from: `file:PATH` (32 bytes, readable by its owner alone; a relative path
+        /// starts at the project directory), `env:NAME` (a variable with 64 hexadecimal digits) or `command:PROGRAM ARGS`
+        /// (a program that prints them; no shell is between). If this is not set, Headwater makes `D/keys/root.key` at its
+        /// first start.
+        root_key: Option<RootKeySource>,
+        /// Whether whoever reaches this server may have tokens revealed. Each reveal, and each attempt, is written to
+        /// `D/audit/reveals.ndjson` before it is answered.
+        reveal: bool = "false",
     }
 }
 

@@ -19,6 +19,9 @@ const SCHEMA: &str = r##"{
       "name": {"type": "string", "x-privacy": "hash"},
       "notes": {"type": "array", "items": {"type": "string", "x-privacy": "hash"}}
     }},
+    "known": {"type": "string", "x-privacy": "tokenize", "maxLength": 60},
+    "owner": {"type": "string", "x-privacy": "tokenize", "x-token-domain": "known"},
+    "aliases": {"type": "array", "items": {"type": "string", "x-privacy": "tokenize", "x-token-domain": "known"}},
     "tags": {"type": "object", "additionalProperties": {"type": "string", "x-privacy": "hash"}},
     "contact": {"oneOf": [{"type": "string", "x-privacy": "hash"}, {"$ref": "#/$defs/card"}]}
   },
@@ -40,7 +43,7 @@ fn canary(n: usize) -> String {
 /// Good and bad events; in each kind the canaries stand where they would hurt.
 fn event(n: usize) -> String {
     let value = canary(n);
-    match n % 13 {
+    match n % 16 {
         0 => format!(r#"{{"id":{n},"email":"{value}@x"}}"#),
         1 => format!(r#"{{"id":{n},"card":"{value}"}}"#),
         2 => format!(r#"{{"id":{n},"person":{{"name":"{value}","notes":["{value}"]}}}}"#),
@@ -57,6 +60,10 @@ fn event(n: usize) -> String {
         11 => format!(
             r#"{{"id":{n},"contact":{{"name":"{value}","phone":"{value}","x":"{value}","of":[{{"name":"{value}","phone":"{value}"}}]}}}}"#
         ),
+        // To be revealed, and so in the vault; refused, and so nowhere.
+        12 => format!(r#"{{"id":{n},"known":"{value}","owner":"{value}","aliases":["{value}","x{value}"]}}"#),
+        13 => format!(r#"{{"known":"{value}{}","id":{n}}}"#, "x".repeat(60)),
+        14 => format!(r#"{{"id":{n},"known":"{value}","email":"{value}"}}"#),
         _ => format!(r#"{{"id":{n},"contact":{{"{value}":["{value}"],"of":[{{"phone":"{value}"}}]}}}}"#),
     }
 }
@@ -97,6 +104,8 @@ async fn a_thousand_canaries_are_nowhere_on_disk() {
     let (_, metrics) = server.get("/metrics").await;
     assert!(!metrics.contains("kanarienvogel"));
     assert!(server.number("SELECT count(*) FROM person").await >= 400);
+    let tokens = server.sql("SELECT known FROM person WHERE known IS NOT NULL").await;
+    assert!(tokens.len() >= 50, "{tokens:?}");
     let shown = server.sql("SELECT code, path, message FROM rejects").await;
     assert!(!format!("{shown:?}").contains("kanarienvogel"), "{shown:?}");
 
@@ -109,6 +118,7 @@ async fn a_thousand_canaries_are_nowhere_on_disk() {
     let files = search(STEM, &data, &data.with_extension("stderr"));
     let log = std::fs::read_to_string(data.join("lake/person/_delta_log/00000000000000000000.json")).unwrap();
     assert!(log.contains("headwater.hash_key"), "which key the digests were made with: {log}");
+    assert!(files.iter().any(|file| file.ends_with("vault/vault.redb")), "{files:?}");
     assert!(files.iter().any(|file| file.extension().is_some_and(|end| end == "parquet")), "{files:?}");
     planted_canaries_are_found(directory.path());
 }

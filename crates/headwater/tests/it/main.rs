@@ -31,4 +31,5 @@ mod server;
 mod sql_child;
 mod sql_files;
 mod tables;
+mod tokens;
 mod verify;

@@ -182,6 +182,7 @@ impl World {
             journal: journal.clone(),
             catalog,
             hash_key: HashKey::from_bytes(&[7; 32]),
+            vault: None,
             seal_keys: seal_keys.clone(),
             clock,
             entropy: Arc::new(SeededEntropy::new(self.seed ^ self.boots << 8)),

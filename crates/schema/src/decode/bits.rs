@@ -21,6 +21,10 @@ impl Bits {
         self.words[word] |= 1 << (row % 64);
     }
 
+    pub fn get(&self, row: usize) -> bool {
+        self.words.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+    }
+
     /// Sets the bits behind the first `rows` to zero again.
     pub fn truncate(&mut self, rows: usize) {
         self.words.truncate(rows.div_ceil(64));

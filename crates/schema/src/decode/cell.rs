@@ -3,7 +3,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hw_event::{RejectCode, Timestamp};
-use hw_vault::{Digests, HashKey};
+use hw_vault::{Digests, HashKey, Tokens};
 
 use super::{column::Column, texts::Full};
 use crate::{
@@ -50,6 +50,7 @@ impl Captured {
 /// Where values go.
 pub(super) struct Cells<'a> {
     pub digests: &'a mut Digests,
+    pub tokens: &'a mut Tokens,
     pub captured: &'a mut Captured,
 }
 
@@ -164,7 +165,7 @@ impl Cells<'_> {
         if field.key_slot.is_some() {
             self.captured.key_part(field, false, &text());
         }
-        let clear = if field.privacy == Some(Privacy::Hash) { text() } else { Vec::new() };
+        let clear = if field.is_replaced() { text() } else { Vec::new() };
         self.store(field, stored, column, || clear)
     }
 
@@ -184,6 +185,12 @@ impl Cells<'_> {
         let Some(column) = column else { return Ok(()) };
         if field.privacy == Some(Privacy::Hash) {
             return column.push_bytes(&self.digests.digest(&clear())).map_err(full);
+        }
+        if let Some(rule) = &field.token {
+            let token = self.tokens.token(rule.slot, rule.format, &clear());
+            // The schema allows no other value; should it, the value is refused and not let through.
+            let token = token.ok_or_else(|| expected("6 to 64 digits"))?;
+            return column.push_bytes(token.as_bytes()).map_err(full);
         }
         match stored {
             Stored::Boolean(value) => column.push_boolean(value),

@@ -217,6 +217,28 @@ impl Column {
         (keys, values)
     }
 
+    /// Appends the text of the newest row; of one that is null, or neither text nor integer, there is none.
+    pub fn last_text(&self, path: &[usize], out: &mut Vec<u8>) -> Option<()> {
+        let newest = self.len().checked_sub(1)?;
+        if self.nulls.get(newest) {
+            return None;
+        }
+        match (&self.values, path.split_first()) {
+            (Values::Struct { children, .. }, Some((&child, rest))) => {
+                children.get(child)?.last_text(rest, out)
+            }
+            (Values::Bytes(texts), None) => {
+                out.extend_from_slice(texts.last()?);
+                Some(())
+            }
+            (Values::Int64(values), None) => {
+                out.extend_from_slice(values.last()?.to_string().as_bytes());
+                Some(())
+            }
+            _ => None,
+        }
+    }
+
     /// Takes back everything behind the first `rows`.
     pub fn truncate(&mut self, rows: usize) {
         let end = |offsets: &mut Vec<i32>| {

@@ -53,7 +53,11 @@ pub(super) fn apply(
                 let field = &root.fields[index];
                 work.path.push(Step::Field(index));
                 let column = field.column.and_then(|column| columns.get_mut(column));
-                let cells = Cells { digests: &mut work.digests, captured: &mut work.captured };
+                let cells = Cells {
+                    digests: &mut work.digests,
+                    tokens: &mut work.tokens,
+                    captured: &mut work.captured,
+                };
                 put(cells, field, value, pair.value_at, column, &mut work.text)?;
                 work.path.pop();
             }

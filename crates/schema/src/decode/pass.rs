@@ -5,7 +5,7 @@
 use std::{collections::HashSet, mem, ops::Range};
 
 use hw_event::RejectCode;
-use hw_vault::Digests;
+use hw_vault::{Digests, Tokens};
 
 use super::{
     cell::{self, Captured, Cells, full},
@@ -29,6 +29,7 @@ pub(super) struct Work {
     /// One bit a field behind the first `SEEN_AT_HAND`, for each open object that has so many.
     pub seen: Vec<u64>,
     pub digests: Digests,
+    pub tokens: Tokens,
     pub minute: Minute,
     /// No value takes the short way. Only to hold the ways against each other.
     pub long_way: bool,
@@ -40,12 +41,13 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub fn new(digests: Digests, captured: Captured) -> Work {
+    pub fn new(digests: Digests, tokens: Tokens, captured: Captured) -> Work {
         Work {
             keys: KeySet::default(),
             path: Vec::new(),
             seen: Vec::new(),
             digests,
+            tokens,
             minute: Minute::default(),
             long_way: false,
             text: Vec::new(),
@@ -262,7 +264,11 @@ impl<'a> Pass<'a, '_> {
                 Some(b'"'),
             ) => {
                 let text = self.scanner.string()?;
-                let mut cells = Cells { digests: &mut self.work.digests, captured: &mut self.work.captured };
+                let mut cells = Cells {
+                    digests: &mut self.work.digests,
+                    tokens: &mut self.work.tokens,
+                    captured: &mut self.work.captured,
+                };
                 let broken = if text.escaped {
                     self.work.text.clear();
                     unescape(text.raw, &mut self.work.text);
@@ -280,14 +286,22 @@ impl<'a> Pass<'a, '_> {
                 Some(b'-' | b'0'..=b'9'),
             ) => {
                 let number = self.scanner.number()?;
-                let mut cells = Cells { digests: &mut self.work.digests, captured: &mut self.work.captured };
+                let mut cells = Cells {
+                    digests: &mut self.work.digests,
+                    tokens: &mut self.work.tokens,
+                    captured: &mut self.work.captured,
+                };
                 let broken = cells.number(field, &number, column);
                 broken.map_err(|broken| Miss::broken(broken, field, at, number.text))
             }
             (Kind::Boolean, Some(first @ (b't' | b'f'))) => {
                 let value = first == b't';
                 self.scanner.literal(if value { b"true" } else { b"false" })?;
-                let mut cells = Cells { digests: &mut self.work.digests, captured: &mut self.work.captured };
+                let mut cells = Cells {
+                    digests: &mut self.work.digests,
+                    tokens: &mut self.work.tokens,
+                    captured: &mut self.work.captured,
+                };
                 let broken = cells.boolean(field, value, column);
                 broken.map_err(|broken| Miss::broken(broken, field, at, self.scanner.slice(at)))
             }

@@ -8,7 +8,7 @@ use super::{column::Column, names::Usual, pass::Pass};
 use crate::{
     format,
     json::{quick_integer, quick_number},
-    schema::{Field, Kind, Object, Privacy},
+    schema::{Field, Kind, Object, Privacy, TokenRule},
 };
 
 /// How short a field's way may be.
@@ -31,7 +31,7 @@ impl Way {
             || field.key_slot.is_some()
             || field.is_event_time
             || field.column.is_none()
-            || matches!(field.privacy, Some(Privacy::Hash | Privacy::Drop));
+            || matches!(field.privacy, Some(Privacy::Hash | Privacy::Tokenize | Privacy::Drop));
         match &field.kind {
             _ if field.guard.is_some() => Way::Long,
             kind if !kind.is_scalar() => Way::Long,
@@ -216,6 +216,10 @@ impl Pass<'_, '_> {
                 if column.push_bytes(&self.work.digests.digest(text)).is_err() {
                     return false;
                 }
+            } else if let Some(rule) = &field.token {
+                if !self.put_token(rule, text, column) {
+                    return false;
+                }
             } else {
                 push(column);
             }
@@ -231,11 +235,13 @@ impl Pass<'_, '_> {
     fn put_text(&mut self, field: &Field, column: Option<&mut Column>, text: &[u8], end: usize) -> bool {
         if let Some(column) = column {
             let pushed = if field.privacy == Some(Privacy::Hash) {
-                column.push_bytes(&self.work.digests.digest(text))
+                column.push_bytes(&self.work.digests.digest(text)).is_ok()
+            } else if let Some(rule) = &field.token {
+                self.put_token(rule, text, column)
             } else {
-                column.push_bytes(text)
+                column.push_bytes(text).is_ok()
             };
-            if pushed.is_err() {
+            if !pushed {
                 return false;
             }
         }
@@ -244,6 +250,13 @@ impl Pass<'_, '_> {
         }
         self.scanner.go_to(end);
         true
+    }
+
+    /// Out of the way: most streams have none.
+    #[inline(never)]
+    fn put_token(&mut self, rule: &TokenRule, text: &[u8], column: &mut Column) -> bool {
+        let token = self.work.tokens.token(rule.slot, rule.format, text);
+        token.is_some_and(|token| column.push_bytes(token.as_bytes()).is_ok())
     }
 }
 
@@ -256,9 +269,9 @@ fn boolean(text: &[u8]) -> Option<(bool, usize)> {
     }
 }
 
-/// The value's text makes a key or a digest.
+/// The value's text makes a key, a digest or a token.
 fn is_text_of_use(field: &Field) -> bool {
-    field.key_slot.is_some() || field.privacy == Some(Privacy::Hash)
+    field.key_slot.is_some() || field.is_replaced()
 }
 
 #[cfg(test)]

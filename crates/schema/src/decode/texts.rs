@@ -92,6 +92,11 @@ impl Texts {
         }
     }
 
+    pub fn last(&self) -> Option<&[u8]> {
+        let [.., start, end] = self.offsets[..] else { return None };
+        self.data.get(start as usize..end as usize)
+    }
+
     /// Takes back everything behind the first `rows`.
     pub fn truncate(&mut self, rows: usize) {
         self.offsets.truncate(rows + 1);

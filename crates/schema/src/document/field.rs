@@ -104,6 +104,7 @@ impl<'d> Reader<'d> {
             _ => self.scalar(node, found.name, pointer)?,
         };
         let privacy = self.privacy(node, &kind, found.nullable, required, place);
+        let token = self.token(node, name, &kind, privacy, place);
         let (one_of, nullable) = match kind.is_scalar() {
             true => self.one_of(node, found, pointer)?,
             false => (None, found.nullable),
@@ -119,6 +120,7 @@ impl<'d> Reader<'d> {
             required,
             nullable,
             privacy,
+            token,
             one_of: one_of.map(Box::new),
             guard: self.guard_beside(node, found.name, pointer),
             key_slot: None,
@@ -156,6 +158,7 @@ impl<'d> Reader<'d> {
             required,
             nullable: true,
             privacy,
+            token: None,
             one_of: None,
             guard: (!anything).then(|| self.guard(pointer, meaning, effort)),
             key_slot: None,
@@ -201,7 +204,7 @@ impl<'d> Reader<'d> {
     fn or_null(&self, node: &'d Node, pointer: &str) -> Option<(&'d Node, String)> {
         let keyword = ["anyOf", "oneOf"].into_iter().find(|keyword| node.get(keyword).is_some())?;
         let rest =
-            |name: &str| name == keyword || name == "x-privacy" || word(name) == Some(Word::Annotation);
+            |name: &str| name == keyword || is_protection(name) || word(name) == Some(Word::Annotation);
         let [first, second] = node.get(keyword)?.items()? else { return None };
         let is_null = |node: &Node| {
             node.get("type").and_then(Node::text) == Some("null")
@@ -237,7 +240,7 @@ impl<'d> Reader<'d> {
         };
         let (found, target) = found;
         let beside =
-            |name: &str| !matches!(name, "$ref" | "x-privacy") && word(name) != Some(Word::Annotation);
+            |name: &str| name != "$ref" && !is_protection(name) && word(name) != Some(Word::Annotation);
         let siblings = node.members().iter().any(|member| beside(&member.name));
         let around = self.following.iter().any(|followed| *followed == target);
         // Its own type and rules say enough of the column.
@@ -271,13 +274,17 @@ impl<'d> Reader<'d> {
 
     /// `x-privacy` beside a reference to what it protects.
     fn privacy_beside(&mut self, node: &Node, field: &mut Field, required: bool, place: Place<'_>) {
-        let Some(found) = node.get("x-privacy") else { return };
+        let Some(found) = node.get("x-privacy") else {
+            self.token(node, &field.name, &field.kind, None, place);
+            return;
+        };
         if field.privacy.is_some() {
             let pointer = join(place.pointer, "x-privacy");
             self.error(&pointer, found.at, "x-privacy is said twice of this field", "say it once");
             return;
         }
         field.privacy = self.privacy(node, &field.kind, field.nullable, required, place);
+        field.token = self.token(node, &field.name, &field.kind, field.privacy, place);
         if field.privacy == Some(Privacy::Drop) {
             field.column = None;
         }
@@ -362,12 +369,9 @@ impl<'d> Reader<'d> {
             Some("subject") => Privacy::Subject,
             Some("hash") => Privacy::Hash,
             Some("drop") => Privacy::Drop,
-            Some("tokenize") => {
-                self.not_built(pointer, found.at, "x-privacy: tokenize");
-                return None;
-            }
+            Some("tokenize") => Privacy::Tokenize,
             _ => {
-                let hint = "it is one of subject, hash, drop";
+                let hint = "it is one of subject, hash, tokenize, drop";
                 self.error(pointer, found.at, "there is no such protection", hint);
                 return None;
             }
@@ -394,11 +398,16 @@ impl<'d> Reader<'d> {
                     );
                 }
             },
-            Privacy::Hash | Privacy::Drop => {}
+            Privacy::Hash | Privacy::Tokenize | Privacy::Drop => {}
         }
         self.protected = true;
         Some(privacy)
     }
+}
+
+/// A keyword that may stand beside a reference to what it protects.
+pub(super) fn is_protection(name: &str) -> bool {
+    matches!(name, "x-privacy" | "x-token-domain" | "x-token-format")
 }
 
 /// A name short enough for a message.

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use sha2::{Digest, Sha256};
 
 use super::{
-    FIELDS_MAX, Reader, join, pattern,
+    FIELDS_MAX, Reader,
+    field::is_protection,
+    join, pattern,
     reference::Target,
     tree::{Node, Value},
     unfold::{Excess, VISITS_MAX, effort},
@@ -79,7 +81,7 @@ impl<'d> Reader<'d> {
         let undescribed = self.requires_undescribed(node);
         let library_format = self.is_library_format(node.get("format"));
         let survey = self.walk(node, pointer, |name| match beside {
-            Beside::Reference => !matches!(name, "$ref" | "x-privacy"),
+            Beside::Reference => name != "$ref" && !is_protection(name),
             Beside::Column(type_name) => match (name, word(name)) {
                 (_, Some(Word::Residual(_))) => true,
                 ("$ref", _) => !draft_7,
@@ -272,7 +274,7 @@ impl<'d> Reader<'d> {
                 }
                 canonical(value, &mut walk.meaning);
             }
-            "x-time" | "x-precision" | "x-scale" => {
+            "x-time" | "x-precision" | "x-scale" | "x-token-domain" | "x-token-format" => {
                 let message = format!("{keyword} has no effect on a field that becomes JSON text");
                 self.error(pointer, value.at, message, "give the field one type, or take it away");
             }
@@ -310,11 +312,12 @@ impl<'d> Reader<'d> {
                 return None;
             }
             Some("tokenize") => {
-                self.not_built(pointer, found.at, "x-privacy: tokenize");
+                let what = "x-privacy: tokenize on a value of no one type, which becomes JSON text,";
+                self.not_built(pointer, found.at, what);
                 return None;
             }
             _ => {
-                let hint = "it is one of subject, hash, drop";
+                let hint = "it is one of subject, hash, tokenize, drop";
                 self.error(pointer, found.at, "there is no such protection", hint);
                 return None;
             }

@@ -187,7 +187,7 @@ impl<'d> Reader<'d> {
             self.error("/x-event-time", found.at, "the event's time is no time", hint);
             return None;
         }
-        if matches!(field.privacy, Some(Privacy::Hash | Privacy::Drop)) {
+        if matches!(field.privacy, Some(Privacy::Hash | Privacy::Tokenize | Privacy::Drop)) {
             let hint = "its clear value would stand in _time";
             self.error("/x-event-time", found.at, "the event's time cannot be a protected field", hint);
             return None;

@@ -37,7 +37,7 @@ fn every_fault_is_told_at_once_and_has_its_place() {
     \"_id\": {\"type\": \"integer\", \"minimum\": \"1\"},
     \"a\": {\"type\": \"string\", \"pattern\": \"(?=x)\", \"x-privat\": true},
     \"A\": {\"oneOf\": [{\"format\": \"e-mail\"}]},
-    \"in\": {\"type\": \"object\", \"properties\": {\"t\": {\"type\": \"string\", \"x-privacy\": \"tokenize\"}}}
+    \"in\": {\"type\": \"object\", \"properties\": {\"t\": {\"type\": \"string\", \"x-privacy\": \"tokenize\", \"x-token-format\": 5}}}
   },
   \"x-partitions\": 0
 }";
@@ -51,7 +51,7 @@ fn every_fault_is_told_at_once_and_has_its_place() {
             "6:49 /properties/a/x-privat: there is no keyword \"x-privat\"",
             "7:5 /properties/A: \"a\" and \"A\" differ only in case",
             "7:32 /properties/A/oneOf/0/format: the format \"e-mail\" is not one that we can assert for this type",
-            "8:82 /properties/in/properties/t/x-privacy: x-privacy: tokenize is not built yet",
+            "8:82 /properties/in/properties/t/x-token-format: there is no such format of tokens",
             "10:19 /x-partitions: x-partitions is an integer from 1 to 10000",
         ],
     );
@@ -78,6 +78,11 @@ fn fields_are_judged_one_by_one() {
         r#"{"type":"string","format":"uuid","description":"x","title":"y","default":1,"examples":[],"$comment":""}"#,
         r#"{"type":["null","number"],"const":1.5}"#,
         r#"{"type":"integer","x-time":"ms","x-privacy":"hash"}"#,
+        r#"{"type":"integer","x-privacy":"tokenize"}"#,
+        r#"{"type":["string","null"],"format":"date","x-privacy":"tokenize","x-token-domain":"birthday"}"#,
+        r#"{"type":"array","items":{"type":"string","x-privacy":"tokenize","x-token-domain":"tag"}}"#,
+        r##"{"anyOf":[{"type":"string"},{"type":"null"}],"x-privacy":"tokenize","x-token-domain":"d","x-token-format":"text"}"##,
+        r#"{"type":"string","pattern":"^[0-9]+$","minLength":6,"maxLength":9,"x-privacy":"tokenize","x-token-format":"digits"}"#,
         r#"{"type":"array","items":{"type":"object","properties":{"a":{"type":"string","x-privacy":"drop"},"b":{"type":"string"}}}}"#,
         r#"{"type":"object","properties":{"a":{"type":"integer"}},"additionalProperties":{}}"#,
         r#"{"type":"object","additionalProperties":{"type":["integer","null"]},"maxProperties":3.0}"#,
@@ -189,6 +194,52 @@ fn fields_are_judged_one_by_one() {
         (
             r#"{"type":"array","items":{"type":"string"},"x-privacy":"hash"}"#,
             at("/x-privacy: only single values can be protected"),
+        ),
+        (
+            r#"{"type":["string","integer"],"x-privacy":"tokenize"}"#,
+            at(
+                "/x-privacy: x-privacy: tokenize on a value of no one type, which becomes JSON text, is not built yet",
+            ),
+        ),
+        (
+            r#"{"type":"object","properties":{"a":{"type":"string"}},"x-privacy":"tokenize"}"#,
+            at("/x-privacy: only single values can be protected"),
+        ),
+        (
+            r#"{"type":"string","x-privacy":"hash","x-token-domain":"a"}"#,
+            at("/x-token-domain: x-token-domain says something about tokens, and there are none"),
+        ),
+        (
+            r#"{"type":"string","x-token-format":"text"}"#,
+            at("/x-token-format: x-token-format says something about tokens, and there are none"),
+        ),
+        (
+            r#"{"type":"string","x-privacy":"tokenize","x-token-domain":"a b"}"#,
+            at("/x-token-domain: this is no name of a domain"),
+        ),
+        (
+            r#"{"type":"array","items":{"type":"string","x-privacy":"tokenize"}}"#,
+            at("/items: tokens are of a domain, and an element has no name of its own to give it"),
+        ),
+        (
+            r#"{"type":"string","x-privacy":"tokenize","x-token-format":"digits"}"#,
+            at(
+                "/x-token-format: tokens of digits need a text of which the schema says that it is 6 to 64 digits",
+            ),
+        ),
+        (
+            r#"{"type":"string","pattern":"^[0-9]+$","minLength":5,"maxLength":9,"x-privacy":"tokenize","x-token-format":"digits"}"#,
+            at(
+                "/x-token-format: tokens of digits need a text of which the schema says that it is 6 to 64 digits; \
+                it allows 5, so that whoever sees all tokens could guess the values",
+            ),
+        ),
+        (
+            r#"{"type":"string","pattern":"^[0-9]{6,}$","x-privacy":"tokenize","x-token-format":"digits"}"#,
+            at(
+                "/x-token-format: tokens of digits need a text of which the schema says that it is 6 to 64 digits; \
+                it allows more",
+            ),
         ),
         (r#"{"type":"string","x-privacy":"mask"}"#, at("/x-privacy: there is no such protection")),
         (r#"{"type":"string","x-privacy":"subject"}"#, at("/x-privacy: the subject must be in every event")),

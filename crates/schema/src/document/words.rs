@@ -106,6 +106,8 @@ pub(super) const WORDS: &[&str] = &[
     "x-retention",
     "x-scale",
     "x-time",
+    "x-token-domain",
+    "x-token-format",
 ];
 
 /// `None`: a keyword that nobody told us of.
@@ -114,7 +116,9 @@ pub(super) fn word(name: &str) -> Option<Word> {
         "title" | "description" | "default" | "examples" | "$schema" | "$id" | "$comment" | "deprecated"
         | "readOnly" | "writeOnly" | "contentMediaType" | "contentSchema" | "$defs" | "definitions"
         | "$anchor" | "$dynamicAnchor" | "$vocabulary" => Word::Annotation,
-        "type" | "enum" | "const" | "$ref" | "x-privacy" => Word::Rule(ANY),
+        "type" | "enum" | "const" | "$ref" | "x-privacy" | "x-token-domain" | "x-token-format" => {
+            Word::Rule(ANY)
+        }
         "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" | "x-time" => {
             Word::Rule(NUMBERS)
         }

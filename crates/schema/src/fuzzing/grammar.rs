@@ -15,7 +15,7 @@ const TYPES: [&str; 8] = [
     r#"["string","integer"]"#,
 ];
 const REFERENCES: [&str; 6] = ["#", "#/$defs/a", "#/$defs/b", "#/$defs/n", "#/properties/a", "#d"];
-const SCALARS: [&str; 14] = [
+const SCALARS: [&str; 17] = [
     r#""minimum":1"#,
     r#""maximum":1.5"#,
     r#""multipleOf":0.5"#,
@@ -30,6 +30,9 @@ const SCALARS: [&str; 14] = [
     r#""minProperties":1"#,
     r#""x-privacy":"hash""#,
     r#""x-privacy":"drop""#,
+    r#""x-privacy":"tokenize""#,
+    r#""x-token-domain":"a""#,
+    r#""x-token-format":"digits""#,
 ];
 
 struct Bytes<'a> {

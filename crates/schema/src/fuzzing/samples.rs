@@ -59,6 +59,16 @@ const PROTECTED: &str = r##"{"type": "object", "required": ["id", "person"], "x-
     "map": {"type": "object", "additionalProperties": {"type": "string", "x-privacy": "hash"}},
     "when": {"type": "string", "format": "date-time", "x-privacy": "hash"}}}"##;
 
+const TOKENS: &str = r##"{"type": "object", "required": ["who", "name"], "x-key": ["name"], "properties": {
+    "name": {"type": "string", "x-privacy": "tokenize", "maxLength": 60},
+    "who": {"type": "object", "required": ["id"], "properties": {
+        "id": {"type": "integer", "x-privacy": "subject"}}},
+    "account": {"type": "integer", "x-privacy": "tokenize", "maximum": 99999999999},
+    "card": {"type": ["string", "null"], "x-privacy": "tokenize", "x-token-format": "digits", "pattern": "^[0-9]{6,19}$"},
+    "weight": {"type": "number", "x-privacy": "tokenize"},
+    "born": {"type": "string", "format": "date", "x-privacy": "tokenize"},
+    "tags": {"type": "array", "items": {"type": "string", "x-privacy": "tokenize", "x-token-domain": "tag"}}}}"##;
+
 const MARKED: &str = r##"{"type": "object", "properties": {
     "who": {"oneOf": [{"type": "string", "x-privacy": "hash", "minLength": 4}, {"$ref": "#/$defs/person"}]},
     "tree": {"$ref": "#/$defs/person"},
@@ -90,5 +100,6 @@ pub(super) static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(|| {
             &["/who", "/one", "/gone", "/**/name", "/**/pin", "/who/**/s-1", "/tree/**/s-1"],
         ),
         sample(REFUSING, true, &[]),
+        sample(TOKENS, false, &["/name", "/account", "/card", "/weight", "/born", "/tags/*"]),
     ]
 });

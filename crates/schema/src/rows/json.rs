@@ -14,7 +14,7 @@ use crate::{
     Schema, columns,
     format::{write_date, write_date_time},
     json::{Exact, KeySet, Scanner, unescape, write_float, write_string},
-    schema::{Decimal, Field, Kind, Object, Privacy, Time},
+    schema::{Decimal, Field, Kind, Object, Time},
 };
 
 /// One JSON object a row.
@@ -122,7 +122,7 @@ impl Writer<'_> {
     fn present(&mut self, field: &Field, array: &ArrayRef, row: usize) -> Option<()> {
         let out = &mut self.out;
         match &field.kind {
-            _ if field.privacy == Some(Privacy::Hash) => {
+            _ if field.is_replaced() => {
                 write_string(array.as_string_opt::<i32>()?.value(row).as_bytes(), out);
             }
             Kind::Boolean => {

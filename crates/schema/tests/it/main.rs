@@ -10,6 +10,7 @@ mod oracle;
 mod random_schema;
 mod rows;
 mod schema_suite;
+mod tokens;
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -1,3 +1,5 @@
+//! The vault on a real directory: what is kept, revealed, destroyed and refused.
+
 use std::{fs, io, os::unix::fs::PermissionsExt};
 
 use tempfile::TempDir;
