@@ -20,13 +20,14 @@ use hw_journal::Log;
 use hw_lake::{Lake, Outdated, RewriteTurn, Rewriting, Table};
 use hw_schema::{
     Registry, Rewrite, Schema, Stream,
-    rows::{self, RowsError},
+    rows::{self, Protection, RowsError},
 };
-use hw_vault::HashKey;
+use hw_vault::{HashKey, Tokens, Vault};
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::forgetting::Forgetting;
+use crate::{erasure::subject_paths, forgetting::Forgetting};
 
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -70,6 +71,7 @@ struct Shared {
     forgetting: Forgetting,
     registry: Arc<Registry>,
     hash_key: HashKey,
+    vault: Vault,
     housekeeping: Arc<tokio::sync::Mutex<()>>,
     stop: CancellationToken,
     // Held for a look or a small change.
@@ -103,6 +105,7 @@ impl Generations {
         forgetting: Forgetting,
         registry: Arc<Registry>,
         hash_key: HashKey,
+        vault: Vault,
         housekeeping: Arc<tokio::sync::Mutex<()>>,
         stop: CancellationToken,
     ) -> Generations {
@@ -116,7 +119,7 @@ impl Generations {
         });
         let pending = Mutex::new(pending.collect());
         Generations {
-            shared: Arc::new(Shared { forgetting, registry, hash_key, housekeeping, stop, pending }),
+            shared: Arc::new(Shared { forgetting, registry, hash_key, vault, housekeeping, stop, pending }),
         }
     }
 
@@ -202,7 +205,7 @@ impl Shared {
         stream: &Arc<Stream>,
     ) -> Result<bool, String> {
         let mut rewriter = self.forgetting.lake.rewriter();
-        let mut steps = Steps { chains: chains(stream), key: self.hash_key.clone() };
+        let mut steps = Steps::new(stream, self);
         let (start, read, stop) = (of.start, of.read.clone(), self.stop.clone());
         read.store(0, Ordering::Relaxed);
         let turned = tokio::task::spawn_blocking(move || {
@@ -236,16 +239,40 @@ fn chains(stream: &Stream) -> Vec<Vec<Rewrite>> {
 
 struct Steps {
     chains: Vec<Vec<Rewrite>>,
-    key: HashKey,
+    protection: Protection,
+    vault: Vault,
+    runtime: Handle,
+}
+
+impl Steps {
+    fn new(stream: &Stream, shared: &Shared) -> Steps {
+        let chains = chains(stream);
+        let mut domains: Vec<Arc<str>> = Vec::new();
+        for (domain, _) in chains.iter().flatten().filter_map(|rewrite| rewrite.token.as_ref()) {
+            if !domains.contains(domain) {
+                domains.push(domain.clone());
+            }
+        }
+        let protection = Protection {
+            key: shared.hash_key.clone(),
+            tokens: Tokens::new(&shared.vault.token_keys(), &domains),
+            domains,
+            subject: subject_paths(stream).into_iter().next(),
+        };
+        Steps { chains, protection, vault: shared.vault.clone(), runtime: Handle::current() }
+    }
 }
 
 impl Rewriting for Steps {
     fn rows(&mut self, batch: RecordBatch, of: Option<SchemaNumber>) -> Result<RecordBatch, RowsError> {
         // A file of which it is not known is treated as the oldest.
         let at = of.and_then(|number| usize::try_from(number.0).ok()).unwrap_or(1).saturating_sub(1);
-        match self.chains.get(at) {
-            Some(chain) => rows::rewrite(&batch, chain, &self.key),
-            None => Ok(batch),
-        }
+        let Some(chain) = self.chains.get(at) else { return Ok(batch) };
+        let rewritten = rows::rewrite(&batch, chain, &mut self.protection)?;
+        // What tokens stand for is durable before any file that has them can be swapped in.
+        let entries = self.protection.tokens.take_entries();
+        let kept = self.runtime.block_on(self.vault.keep(entries));
+        kept.map_err(|error| RowsError::Mismatch(format!("the vault cannot keep tokens: {error}")))?;
+        Ok(rewritten)
     }
 }

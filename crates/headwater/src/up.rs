@@ -235,13 +235,20 @@ pub async fn run(
         hash_key: erasing_key,
         seal_keys: seal_keys.clone(),
         signing_key,
+        vault: vault.clone(),
         clock: clock.clone(),
         housekeeping: housekeeping.clone(),
         stop: stop.clone(),
     })?;
     tokio::spawn(erasures.clone().run());
-    let generations =
-        Generations::new(forgetting, registry.clone(), generation_key, housekeeping.clone(), stop.clone());
+    let generations = Generations::new(
+        forgetting,
+        registry.clone(),
+        generation_key,
+        vault.clone(),
+        housekeeping.clone(),
+        stop.clone(),
+    );
     tokio::spawn(generations.clone().run());
     let tables = Tables::new(journal.clone(), registry, lake.clone());
     let rows_max = config.sql.rows.get();

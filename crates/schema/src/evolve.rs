@@ -2,7 +2,9 @@
 //! Always: without a new generation what a stored row means never changes: no column goes, none changes its type or its
 //! protection, and events stay in their partitions. With one, rows that are there are rewritten: a field may become protected, or go.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::Arc};
+
+use hw_vault::TokenFormat;
 
 use crate::{
     document::place,
@@ -21,6 +23,8 @@ pub struct Rewrite {
     pub pointer: String,
     pub path: Vec<Step>,
     pub action: RewriteAction,
+    /// Of `Tokenize`: the domain, and which tokens.
+    pub token: Option<(Arc<str>, TokenFormat)>,
 }
 
 /// One step from a row to a value.
@@ -37,6 +41,8 @@ pub enum Step {
 pub enum RewriteAction {
     /// Values become keyed digests.
     Hash,
+    /// Values become tokens, and the vault keeps what they stand for.
+    Tokenize,
     /// The column goes.
     Drop,
     /// The same, because the schema does not name the field any more.
@@ -51,6 +57,7 @@ impl RewriteAction {
     pub fn as_str(self) -> &'static str {
         match self {
             RewriteAction::Hash => "hash",
+            RewriteAction::Tokenize => "tokenize",
             RewriteAction::Drop => "drop",
             RewriteAction::Remove => "remove",
             RewriteAction::Clear => "clear",
@@ -118,8 +125,14 @@ impl Changes<'_> {
     /// Returns whether rows may be rewritten at all.
     fn rewrite(&mut self, pointer: &str, action: RewriteAction) -> bool {
         let Some(rewrites) = &mut self.rewrites else { return false };
-        rewrites.push(Rewrite { pointer: pointer.to_owned(), path: self.path.clone(), action });
+        rewrites.push(Rewrite { pointer: pointer.to_owned(), path: self.path.clone(), action, token: None });
         true
+    }
+
+    /// A value of a list or a map belongs to a row, but nobody could tell to which: so only what stands in structs.
+    fn tokenizes(&self, old: &Field, next: &Field) -> bool {
+        let in_structs = self.path.iter().all(|step| matches!(step, Step::Member(_)));
+        in_structs && has_text(&old.kind) && next.token.is_some()
     }
 
     fn object(&mut self, old: &Object, next: &Object, pointer: &str) {
@@ -161,16 +174,23 @@ impl Changes<'_> {
         if old.privacy != next.privacy {
             let action = match (old.privacy, next.privacy) {
                 (None, Some(Privacy::Hash)) if has_text(&old.kind) => Some(RewriteAction::Hash),
-                (None | Some(Privacy::Hash), Some(Privacy::Drop)) => Some(RewriteAction::Drop),
+                (None, Some(Privacy::Tokenize)) if self.tokenizes(old, next) => Some(RewriteAction::Tokenize),
+                (None | Some(Privacy::Hash | Privacy::Tokenize), Some(Privacy::Drop)) => {
+                    Some(RewriteAction::Drop)
+                }
                 (None, Some(Privacy::Subject)) => Some(RewriteAction::Hide),
                 _ => None,
             };
             if !action.is_some_and(|action| self.rewrite(pointer, action)) {
                 self.refuse(pointer, "the field's protection has changed");
+            } else if let (Some(RewriteAction::Tokenize), Some(rule)) = (action, &next.token)
+                && let Some(rewrite) = self.rewrites.as_mut().and_then(|rewrites| rewrites.last_mut())
+            {
+                rewrite.token = Some((rule.domain.clone(), rule.format));
             }
         }
         let tokens = |field: &Field| field.token().map(|rule| (rule.domain().to_owned(), rule.format()));
-        if tokens(old) != tokens(next) {
+        if old.privacy == next.privacy && tokens(old) != tokens(next) {
             self.refuse(pointer, "the domain or the format of the field's tokens has changed");
         }
         if !wider_one_of(old.one_of.as_deref(), next.one_of.as_deref()) {

@@ -28,12 +28,13 @@ use hw_lake::Lake;
 use hw_pipeline::FollowerHandle;
 use hw_schema::Registry;
 use hw_serve::{EraseRefused, EraseRequest};
-use hw_vault::{HashKey, SealKeys, SigningKey};
+use hw_vault::{HashKey, SealKeys, SigningKey, Vault};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::forgetting::Forgetting;
+pub use doomed::subject_paths;
 pub use receipt::check as check_receipt;
 use record::{Phase, Progress, Record, Store};
 
@@ -57,6 +58,7 @@ pub struct Parts {
     pub hash_key: HashKey,
     pub seal_keys: Arc<SealKeys>,
     pub signing_key: SigningKey,
+    pub vault: Vault,
     pub clock: Arc<dyn Clock>,
     /// Held by whoever rewrites files of the lake: compaction, or this.
     pub housekeeping: Arc<tokio::sync::Mutex<()>>,
@@ -136,7 +138,8 @@ impl hw_serve::Erasures for Erasures {
         // A clock that was set back must not save what came before.
         let requested_at = shared.parts.clock.now().max(newest);
         let digests = subjects.iter().map(|subject| doomed::digest(&shared.parts.hash_key, subject));
-        let record = Record::new(requested_at, digests.collect(), request.reason, request.principal);
+        let keys = subjects.iter().map(|subject| shared.parts.vault.subject_id(subject)).collect();
+        let record = Record::new(requested_at, digests.collect(), keys, request.reason, request.principal);
         let (kept, copy) = (shared.clone(), record.clone());
         let written = tokio::task::spawn_blocking(move || kept.store.write(&copy)).await;
         written.map_err(|error| EraseRefused::Unavailable(error.to_string()))?.map_err(EraseRefused::Disk)?;

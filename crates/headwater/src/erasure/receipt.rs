@@ -41,6 +41,8 @@ pub fn make(record: &Record, done: &Done, finished_at: Timestamp, key: &SigningK
         "removed": {
             "rows": record.rows,
             "rejects": record.rejects,
+            "vault_keys": record.keys,
+            "token_entries": record.entries,
             "journal_segments": done.segments,
             "journal_bytes": done.segment_bytes,
         },
@@ -82,7 +84,7 @@ mod tests {
     #[test]
     fn a_receipt_that_was_changed_is_noticed() {
         let key = SigningKey::load_or_create(&MemoryKeyStore::default(), &SystemEntropy).unwrap();
-        let record = Record::new(Timestamp(1), vec![[1; 32]], None, "local".to_owned());
+        let record = Record::new(Timestamp(1), vec![[1; 32]], Vec::new(), None, "local".to_owned());
         let receipt = make(&record, &Done::default(), Timestamp(2), &key);
         assert_eq!(check(&receipt).unwrap()["erasure"], record.id);
         let mut changed = receipt.clone();

@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use hw_event::Timestamp;
+use hw_vault::SubjectId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -39,6 +40,9 @@ pub struct Record {
     pub requested_at: i64,
     /// Keyed digests, in hexadecimal.
     digests: Vec<String>,
+    /// As the vault names their keys.
+    #[serde(default)]
+    vault_subjects: Vec<String>,
     pub reason: Option<String>,
     pub principal: String,
     pub phase: Phase,
@@ -46,6 +50,11 @@ pub struct Record {
     pub rows: BTreeMap<String, u64>,
     /// Rejects removed, by stream.
     pub rejects: BTreeMap<String, u64>,
+    /// Keys of the vault that were destroyed, and entries of tokens.
+    #[serde(default)]
+    pub keys: u64,
+    #[serde(default)]
+    pub entries: u64,
     /// With its signature, once it is done.
     pub receipt: Option<Value>,
     #[serde(skip)]
@@ -67,6 +76,7 @@ impl Record {
     pub fn new(
         requested_at: Timestamp,
         digests: Vec<Digest>,
+        vault_subjects: Vec<SubjectId>,
         reason: Option<String>,
         principal: String,
     ) -> Record {
@@ -75,11 +85,14 @@ impl Record {
             id: uuid::Uuid::new_v4().to_string(),
             requested_at: requested_at.0,
             digests: digests.iter().map(|digest| hex(digest)).collect(),
+            vault_subjects: vault_subjects.iter().map(|subject| hex(subject.as_bytes())).collect(),
             reason,
             principal,
             phase: Phase::Requested,
             rows: BTreeMap::new(),
             rejects: BTreeMap::new(),
+            keys: 0,
+            entries: 0,
             receipt: None,
             progress: Progress::default(),
         }
@@ -87,6 +100,11 @@ impl Record {
 
     pub fn digests(&self) -> anyhow::Result<Vec<Digest>> {
         self.digests.iter().map(|text| unhex(text).context("a digest is no digest")).collect()
+    }
+
+    pub fn vault_subjects(&self) -> anyhow::Result<Vec<SubjectId>> {
+        let read = |text: &String| unhex(text).map(SubjectId).context("a vault's subject is none");
+        self.vault_subjects.iter().map(read).collect()
     }
 
     pub fn hex_digests(&self) -> &[String] {
@@ -103,6 +121,8 @@ impl Record {
             "phase": self.phase,
             "rows": self.rows,
             "rejects": self.rejects,
+            "keys": self.keys,
+            "token_entries": self.entries,
         });
         match &self.receipt {
             Some(receipt) => told["receipt"] = receipt.clone(),
@@ -221,8 +241,13 @@ mod tests {
         let (records, applied) =
             (directory.path().join("erasures"), directory.path().join("erasures/applied"));
         let store = Store::open(&records, &applied).unwrap();
-        let mut record =
-            Record::new(Timestamp(5), vec![[7; 32]], Some("asked".to_owned()), "local".to_owned());
+        let mut record = Record::new(
+            Timestamp(5),
+            vec![[7; 32]],
+            vec![SubjectId([8; 32])],
+            Some("asked".to_owned()),
+            "local".to_owned(),
+        );
         store.write(&record).unwrap();
         record.phase = Phase::Done;
         store.write(&record).unwrap();
@@ -230,6 +255,7 @@ mod tests {
         store.mark_applied(&record.id).unwrap();
         assert!(store.is_applied(&record.id));
         let read = store.read_all().unwrap();
+        assert_eq!(read[0].vault_subjects().unwrap(), vec![SubjectId([8; 32])]);
         assert_eq!((read.len(), read[0].phase, read[0].digests().unwrap()), (1, Phase::Done, vec![[7; 32]]));
 
         let path = records.join(format!("{}.json", record.id));

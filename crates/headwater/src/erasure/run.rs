@@ -75,6 +75,14 @@ async fn attempt(shared: &Arc<Shared>, record: &mut Record) -> Result<(), String
     let mut work = work_of(shared, &digests, Timestamp(record.requested_at));
     let mut done = Done::default();
 
+    // First of all, and at once: what is sealed under these keys is gone, wherever its bytes are.
+    let subjects = record.vault_subjects().map_err(|error| format!("{error:#}"))?;
+    let vault = shared.parts.vault.clone();
+    let destroyed = tokio::task::spawn_blocking(move || vault.destroy(&subjects)).await;
+    let destroyed = destroyed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    record.keys += destroyed.subjects;
+    record.entries += destroyed.entries;
+
     enter(shared, record, Phase::Draining).await?;
     let mut wipe = shared.parts.journal.begin_wipe().await.map_err(|error| error.to_string())?;
     done.through = wipe.through().0;

@@ -143,6 +143,24 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
         "rewrite: drop",
     ),
     (
+        "tokenise a text",
+        Q,
+        r#""properties":{"a":{"type":"string","x-privacy":"tokenize"}},"x-extra":"refuse""#,
+        "rewrite: tokenize",
+    ),
+    (
+        "tokenise the items of a list",
+        r#""properties":{"a":{"type":"array","items":{"type":"string"}}},"x-extra":"refuse""#,
+        r#""properties":{"a":{"type":"array","items":{"type":"string","x-privacy":"tokenize"}}},"x-extra":"refuse""#,
+        "refused: protection has changed",
+    ),
+    (
+        "drop a tokenised field",
+        r#""properties":{"a":{"type":"string","x-privacy":"tokenize"}}"#,
+        r#""properties":{"a":{"type":"string","x-privacy":"drop"}}"#,
+        "rewrite: drop",
+    ),
+    (
         "name the subject",
         r#""properties":{"a":{"type":"string"}},"required":["a"],"x-extra":"refuse""#,
         r#""properties":{"a":{"type":"string","x-privacy":"subject"}},"required":["a"],"x-extra":"refuse""#,
