@@ -49,11 +49,6 @@ impl Tally {
         }
     }
 
-    /// Rows of the stream's table.
-    pub fn rows(&self) -> u64 {
-        self.stored + self.replayed
-    }
-
     pub fn balances(&self) -> bool {
         self.received == self.stored + self.rejected + self.duplicates
     }
