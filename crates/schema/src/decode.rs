@@ -41,6 +41,7 @@ use crate::{
     Schema, columns,
     json::{Scanner, write_string},
     murmur::partition_of,
+    payload::{PayloadReader, Text},
 };
 
 /// Bounds on one event.
@@ -68,6 +69,8 @@ pub enum Format<'a> {
     Json,
     /// `name=value&name=value`, percent-encoded.
     Kv(&'a KvFields),
+    /// In the notation of the schema.
+    Payload(&'a PayloadReader),
 }
 
 /// The names that a listener's records use for the schema's fields; a name that is not renamed is the field's own.
@@ -133,6 +136,8 @@ pub struct Decoder {
     columns: Vec<Column>,
     extra: Column,
     work: Work,
+    /// What a payload says, as JSON.
+    text: Text,
 }
 
 impl Decoder {
@@ -145,7 +150,7 @@ impl Decoder {
         let tokens = Tokens::new(&TokenKeys::of_no_vault(), schema.token_domains());
         let captured = Captured { key_parts, ..Captured::default() };
         let work = Work::new(Digests::new(key), tokens, captured);
-        Decoder { schema, limits, batch_schema, columns, extra, work }
+        Decoder { schema, limits, batch_schema, columns, extra, work, text: Text::default() }
     }
 
     /// With tokens of a vault; without, they are of none and lead nowhere, which is enough for who only judges.
@@ -224,6 +229,22 @@ impl Decoder {
                 let mut pass = Pass { record: record.bytes, scanner, context, work: &mut self.work };
                 if let Err(miss) = json_event(&mut pass, &mut self.columns) {
                     return Err(if miss.json { miss } else { self.fault_of_text(record.bytes, miss) });
+                }
+            }
+            Format::Payload(reader) => {
+                let DecodeLimits { depth, event_bytes } = self.limits;
+                reader
+                    .write(record.bytes, event_bytes, depth, &mut self.text)
+                    .map_err(|fault| Miss::new(fault.code, reader.place(fault.at), fault.message))?;
+                let text = self.text.bytes();
+                let scanner = Scanner::new(text, depth);
+                let mut pass = Pass { record: text, scanner, context, work: &mut self.work };
+                if let Err(mut miss) = json_event(&mut pass, &mut self.columns) {
+                    // The text is ours: only a fault is worth knowing where each of its values came from.
+                    let mut again = Text::with_marks();
+                    _ = reader.write(record.bytes, event_bytes, depth, &mut again);
+                    miss.at = reader.place(again.source(miss.at));
+                    return Err(miss);
                 }
             }
             Format::Kv(fields) => {

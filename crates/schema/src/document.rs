@@ -20,7 +20,7 @@ mod words;
 use std::{
     collections::{BTreeSet, HashSet},
     mem,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use hw_event::RejectCode;
@@ -37,6 +37,7 @@ use crate::{
     columns,
     guard::{self, Checks, Guard},
     json::{JsonFault, write_canonical},
+    notation::NotationText,
     schema::{Checked, Extra, Fault, Mode, Retention, Schema},
 };
 
@@ -100,6 +101,8 @@ pub(crate) fn parse(document: &str) -> Result<Checked, Vec<Fault>> {
         event_time: settings.event_time,
         retention: settings.retention,
         guard: settings.guard,
+        notation: settings.notation,
+        payload: OnceLock::new(),
         protected: reader.protected,
         subject,
         token_domains: mem::take(&mut reader.domains),
@@ -121,6 +124,7 @@ struct Settings {
     retention: Retention,
     /// The check of the whole event.
     guard: Option<Box<Guard>>,
+    notation: Option<NotationText>,
 }
 
 /// Reads one document and collects what is wrong with it.

@@ -6,6 +6,8 @@ mod documents;
 mod events;
 mod grammar;
 mod leaks;
+mod notations;
+mod payloads;
 mod samples;
 
 use std::sync::Arc;
@@ -16,6 +18,8 @@ pub use self::{
     bodies::rows_body,
     documents::{schema_change, schema_document},
     events::json_event,
+    notations::schema_notation,
+    payloads::payload,
 };
 use crate::{
     DecodeLimits, Decoder, Format, Record, Schema,
@@ -23,11 +27,13 @@ use crate::{
 };
 
 /// Every target by its name, which is also the name of its corpus.
-pub const TARGETS: [(&str, fn(&[u8])); 4] = [
+pub const TARGETS: [(&str, fn(&[u8])); 6] = [
     ("json_event", json_event),
     ("rows_body", rows_body),
     ("schema_document", schema_document),
     ("schema_change", schema_change),
+    ("schema_notation", schema_notation),
+    ("payload", payload),
 ];
 
 /// Parts the pieces of an input: no JSON may hold it as it stands.

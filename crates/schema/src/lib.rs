@@ -15,6 +15,8 @@ mod json;
 mod marks;
 mod murmur;
 mod nearest;
+mod notation;
+mod payload;
 mod registry;
 pub mod rows;
 mod rules;
@@ -27,6 +29,8 @@ pub use generate::{Generator, NotMade};
 pub use json::{JsonFault, Member, MemberValue, Members};
 pub use murmur::{murmur2, partition_of};
 pub use nearest::nearest;
+pub use notation::{Fetch, FileFault, Notation, Translated};
+pub use payload::{Frame, PayloadFault, PayloadForm, PayloadReader};
 pub use registry::{Registry, Stream};
 pub use schema::{
     Array, Checked, Decimal, Extra, Fault, Field, Kind, Map, Mode, Object, PRIVACY_METADATA, Privacy,

@@ -2,7 +2,10 @@
 //! Always: a `Schema` has passed every check of registration, so the decoder meets no surprises.
 //! Does not parse documents (`document`), decode events (`decode`) or do IO.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use arrow::datatypes::SchemaRef;
 use hw_vault::TokenFormat;
@@ -14,6 +17,8 @@ use crate::{
     guard::Guard,
     json::Exact,
     marks::Marks,
+    notation::NotationText,
+    payload::Meaning,
     rules::{Count, NumberRules, OneOf, TextRules},
 };
 
@@ -34,6 +39,10 @@ pub struct Schema {
     pub(crate) retention: Retention,
     /// Checks the whole event for what no compiled rule says.
     pub(crate) guard: Option<Box<Guard>>,
+    /// As it was written, where that is not this document.
+    pub(crate) notation: Option<NotationText>,
+    /// What that means for payloads; made when the first one comes.
+    pub(crate) payload: OnceLock<Option<Arc<Meaning>>>,
     pub(crate) protected: bool,
     /// Where among the columns the subject stands.
     pub(crate) subject: Option<Vec<usize>>,

@@ -1,5 +1,7 @@
 //! The root of a document: an object, and what its keywords say of the stream.
 
+use std::collections::BTreeMap;
+
 use jsonschema::Draft;
 
 use super::{
@@ -15,6 +17,7 @@ use super::{
 use crate::{
     decode::names::FieldNames,
     guard::Guard,
+    notation::{Notation, NotationText},
     schema::{Extra, Field, Kind, Mode, Object, Privacy},
 };
 
@@ -47,8 +50,9 @@ impl<'d> Reader<'d> {
         let event_time = self.event_time(node, &mut root);
         // What the fields are to the stream is known only now.
         root.names = FieldNames::new(&root.fields);
+        let notation = self.notation(node);
         let mode = mode.unwrap_or_default();
-        Some((root, Settings { key, partitions, mode, extra, event_time, retention, guard }))
+        Some((root, Settings { key, partitions, mode, extra, event_time, retention, guard, notation }))
     }
 
     /// The event itself, which may be described elsewhere in the document.
@@ -116,6 +120,20 @@ impl<'d> Reader<'d> {
             self.error(&join("", keyword), found.at, format!("{keyword} has no such value"), &hint);
         }
         chosen.map(|(_, value)| *value)
+    }
+
+    /// What was translated into this document.
+    fn notation(&mut self, node: &Node) -> Option<NotationText> {
+        let found = node.get("x-notation")?;
+        match read_notation(found) {
+            Ok(text) => Some(text),
+            Err(message) => {
+                let hint =
+                    "Headwater writes this by itself: leave it out, and write the schema in its own notation";
+                self.error("/x-notation", found.at, format!("x-notation: {message}"), hint);
+                None
+            }
+        }
     }
 
     fn partitions(&mut self, node: &Node) -> i32 {
@@ -195,4 +213,26 @@ impl<'d> Reader<'d> {
         field.is_event_time = true;
         Some(name.to_owned())
     }
+}
+
+/// Checks what stands under `x-notation`.
+fn read_notation(found: &Node) -> Result<NotationText, String> {
+    let text = |name: &str| {
+        found.get(name).and_then(Node::text).map(str::to_owned).ok_or_else(|| format!("it names no {name}"))
+    };
+    let kind = text("kind")?;
+    let notation = Notation::of_extension(&kind)
+        .filter(|notation| *notation != Notation::Json)
+        .ok_or_else(|| format!("this build does not know the notation {:?}", short(&kind)))?;
+    let files = found.get("files").ok_or("it holds no files")?.members();
+    let files: BTreeMap<String, String> = files
+        .iter()
+        .map(|file| file.value.text().map(|text| (file.name.clone(), text.to_owned())))
+        .collect::<Option<_>>()
+        .ok_or("a file of it is no text")?;
+    let main = text("main")?;
+    if !files.contains_key(&main) {
+        return Err("its main file is not among its files".to_owned());
+    }
+    Ok(NotationText { notation, root: text("root")?, main, files })
 }

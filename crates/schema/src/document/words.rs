@@ -100,6 +100,7 @@ pub(super) const WORDS: &[&str] = &[
     "x-extra",
     "x-key",
     "x-mode",
+    "x-notation",
     "x-partitions",
     "x-precision",
     "x-privacy",
@@ -128,7 +129,9 @@ pub(super) fn word(name: &str) -> Option<Word> {
         "properties" | "required" | "additionalProperties" | "minProperties" | "maxProperties" => {
             Word::Rule(OBJECT)
         }
-        "x-key" | "x-partitions" | "x-event-time" | "x-mode" | "x-extra" | "x-retention" => Word::Root,
+        "x-key" | "x-partitions" | "x-event-time" | "x-mode" | "x-extra" | "x-notation" | "x-retention" => {
+            Word::Root
+        }
         "oneOf" | "anyOf" | "allOf" | "not" | "if" | "then" | "else" | "$dynamicRef" => Word::Residual(ANY),
         "patternProperties"
         | "propertyNames"

@@ -7,6 +7,7 @@ mod generator;
 mod json_suite;
 mod neighbours;
 mod oracle;
+mod payloads;
 mod random_schema;
 mod rows;
 mod schema_suite;

@@ -1,0 +1,139 @@
+//! Payloads in other notations: bytes → the JSON text of the same event, in memory, for the compiled decoder. So every
+//! rule, protection and reject code is that of JSON by construction.
+//! Always: bad bytes are a fault with a place, never a panic; the text is bounded, and with it the time; numbers are exact.
+//! Does not judge: what the schema says of an event is the decoder's.
+
+mod capnp;
+mod text;
+
+use std::{fmt, ops::Range, sync::Arc};
+
+use hw_event::RejectCode;
+
+pub(crate) use self::text::Text;
+use crate::{
+    Schema,
+    notation::{self, Files, Notation, NotationText, Problems},
+};
+
+/// The text may be so many times as long as an event: columns have names, and bits become words.
+const TEXT_FACTOR: usize = 8;
+
+/// How a body's bytes are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayloadForm {
+    /// Framed messages of Cap'n Proto, one behind the other.
+    Capnp { packed: bool },
+}
+
+impl PayloadForm {
+    pub fn notation(self) -> Notation {
+        match self {
+            PayloadForm::Capnp { .. } => Notation::Capnp,
+        }
+    }
+}
+
+/// What is wrong with a payload's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayloadFault {
+    pub code: RejectCode,
+    /// The byte of the event at which it was found.
+    pub at: usize,
+    pub message: &'static str,
+}
+
+impl PayloadFault {
+    pub(crate) fn record(at: usize, message: &'static str) -> PayloadFault {
+        PayloadFault { code: RejectCode::Record, at, message }
+    }
+
+    pub(crate) fn too_large(at: usize, message: &'static str) -> PayloadFault {
+        PayloadFault { code: RejectCode::TooLarge, at, message }
+    }
+}
+
+/// One event within a body, or bytes that are none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    pub bytes: Range<usize>,
+    pub fault: Option<RejectCode>,
+}
+
+/// Reads payloads of one form, as one version of a schema describes them. Cheap to clone.
+#[derive(Clone)]
+pub struct PayloadReader {
+    form: PayloadForm,
+    meaning: Arc<Meaning>,
+}
+
+impl fmt::Debug for PayloadReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PayloadReader").field("form", &self.form).finish_non_exhaustive()
+    }
+}
+
+/// What a notation's text means for its payloads.
+#[derive(Debug)]
+pub(crate) enum Meaning {
+    Capnp(notation::capnp::Structs),
+}
+
+/// From the text that is kept with a schema. `None`: it is not understood any more.
+pub(crate) fn meaning(text: &NotationText) -> Option<Meaning> {
+    let mut fetch = |name: &str| text.files.get(name).cloned().ok_or_else(String::new);
+    let main = text.files.get(&text.main)?;
+    match text.notation {
+        Notation::Json => None,
+        Notation::Capnp => {
+            let files: Files = notation::capnp::load(&text.main, main, &mut fetch, &mut Problems::default());
+            notation::capnp::structs(&files, &text.root).map(Meaning::Capnp)
+        }
+    }
+}
+
+impl Schema {
+    /// How to read payloads of this form. `None`: the schema is written in another notation.
+    pub fn payload_reader(&self, form: PayloadForm) -> Option<PayloadReader> {
+        let text = self.notation.as_ref().filter(|text| text.notation == form.notation())?;
+        let meaning = self.payload.get_or_init(|| meaning(text).map(Arc::new)).clone()?;
+        Some(PayloadReader { form, meaning })
+    }
+}
+
+impl PayloadReader {
+    /// Cuts a body into events. Bytes that are none are the last frame. `None`: there are more than `events_max`.
+    pub fn frames(&self, body: &[u8], events_max: usize) -> Option<Vec<Frame>> {
+        match self.form {
+            PayloadForm::Capnp { packed } => capnp::frames(body, packed, events_max),
+        }
+    }
+
+    /// The byte of an event for a byte of what was read: packed messages are read when they are unpacked, and of
+    /// those only the first byte is known.
+    pub(crate) fn place(&self, at: usize) -> usize {
+        match self.form {
+            PayloadForm::Capnp { packed: true } => 0,
+            PayloadForm::Capnp { packed: false } => at,
+        }
+    }
+
+    /// Writes the JSON text of one event.
+    pub(crate) fn write(
+        &self,
+        bytes: &[u8],
+        event_bytes: usize,
+        depth: usize,
+        text: &mut Text,
+    ) -> Result<(), PayloadFault> {
+        text.begin(event_bytes.saturating_mul(TEXT_FACTOR), depth);
+        match (&*self.meaning, self.form) {
+            (Meaning::Capnp(structs), PayloadForm::Capnp { packed }) => {
+                capnp::write(structs, bytes, packed, event_bytes, text)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

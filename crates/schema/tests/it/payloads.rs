@@ -1,0 +1,240 @@
+//! Payloads of other notations give the rows of their JSON twins. The fixtures are the reference tools'.
+
+use std::{path::PathBuf, sync::Arc};
+
+use hw_event::RejectCode;
+use hw_schema::{Applied, Format, Notation, PayloadForm, PayloadReader, Record, Schema};
+
+use crate::{Random, apply, decoder};
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/payloads").join(name)
+}
+
+fn text(name: &str) -> String {
+    std::fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn translated(file: &str) -> Arc<Schema> {
+    let (stream, extension) = file.rsplit_once('.').unwrap();
+    let notation = Notation::of_extension(extension).unwrap();
+    let mut fetch = |name: &str| std::fs::read_to_string(path(name)).map_err(|error| error.to_string());
+    match Schema::translate(notation, stream, file, &text(file), &mut fetch) {
+        Ok(translated) => Arc::new(translated.schema),
+        Err(faults) => panic!("{file}: {faults:#?}"),
+    }
+}
+
+fn reader(schema: &Schema, form: PayloadForm) -> PayloadReader {
+    schema.payload_reader(form).expect("the schema's own notation")
+}
+
+/// The events of a body, each on its own.
+fn events<'a>(reader: &PayloadReader, body: &'a [u8]) -> Vec<&'a [u8]> {
+    let frames = reader.frames(body, 10_000).expect("not too many");
+    frames
+        .into_iter()
+        .map(|frame| {
+            assert_eq!(frame.fault, None);
+            &body[frame.bytes]
+        })
+        .collect()
+}
+
+fn apply_payloads(schema: &Arc<Schema>, reader: &PayloadReader, events: &[&[u8]]) -> Applied {
+    let record = |bytes| Record { bytes, format: Format::Payload(reader), fault: None, event_time: None };
+    let records: Vec<Record<'_>> = events.iter().copied().map(record).collect();
+    decoder(schema).apply(&records)
+}
+
+fn twins(schema: &str, body: &str, json: &str, form: PayloadForm) {
+    // As it is after a restart: from the text that is kept.
+    let kept = translated(schema).document().to_owned();
+    let schema = Arc::new(Schema::parse(&kept).expect("what was translated is accepted").schema);
+    let reader = reader(&schema, form);
+    let body = bytes(body);
+    let payloads = apply_payloads(&schema, &reader, &events(&reader, &body));
+    let json = text(json);
+    let lines: Vec<&str> = json.lines().collect();
+    let expected = apply(&schema, &lines);
+    assert_eq!(expected.rejects, [], "the twins are good");
+    assert_eq!(payloads.rejects, []);
+    assert_eq!(payloads.rows, expected.rows, "partitions and times too");
+    for (index, field) in expected.batch.schema().fields().iter().enumerate() {
+        let (got, want) = (payloads.batch.column(index), expected.batch.column(index));
+        assert!(got == want, "the column {} differs:\n{got:?}\n{want:?}", field.name());
+    }
+    assert!(lines.len() >= 200, "the fixture was read");
+}
+
+const CAPNP: PayloadForm = PayloadForm::Capnp { packed: false };
+const PACKED: PayloadForm = PayloadForm::Capnp { packed: true };
+
+#[test]
+fn capnp_gives_the_rows_of_its_json_twin() {
+    for name in ["user.identity.created", "every"] {
+        let schema = format!("{name}.capnp");
+        let json = format!("{name}.ndjson");
+        twins(&schema, &format!("{name}.capnp.bin"), &json, CAPNP);
+        twins(&schema, &format!("{name}.segments.bin"), &json, CAPNP);
+        twins(&schema, &format!("{name}.packed.bin"), &json, PACKED);
+    }
+}
+
+#[test]
+fn what_was_not_set_has_the_schemas_defaults() {
+    let schema = translated("every.capnp");
+    let reader = reader(&schema, CAPNP);
+    let body = bytes("every.defaults.bin");
+    let payload = apply_payloads(&schema, &reader, &events(&reader, &body));
+    let twin = r#"{"bool":true,"i8":-7,"i16":0,"i32":42,"i64":-9223372036854775808,"u8":255,"u16":0,"u32":0,"u64":0,
+        "f32":0.5,"f64":-1.5e300,"text":"a \"default\"","data":"AP8=","kind":"second","group":{"a":false,"b":0,
+        "inner":{}},"choice":{"none":true},"left":0}"#;
+    assert_eq!(payload.batch, apply(&schema, &[twin.replace('\n', "")]).batch);
+}
+
+/// A message of one segment.
+fn message(words: &[u64]) -> Vec<u8> {
+    let mut bytes = vec![0; 4];
+    bytes.extend(u32::try_from(words.len()).unwrap().to_le_bytes());
+    bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    bytes
+}
+
+fn small(text: &str) -> Arc<Schema> {
+    let translated = Schema::translate(Notation::Capnp, "a", "a.capnp", text, &mut |_| Err(String::new()));
+    Arc::new(translated.expect("a good schema").schema)
+}
+
+#[track_caller]
+fn refused(schema: &str, payload: &[u8], code: RejectCode, at: u64) {
+    let schema = small(schema);
+    let reader = reader(&schema, CAPNP);
+    let applied = apply_payloads(&schema, &reader, &[payload]);
+    let found: Vec<_> = applied.rejects.iter().map(|reject| (reject.code, reject.byte_offset)).collect();
+    assert_eq!(found, [(code, at)], "{:?}", applied.rejects);
+}
+
+#[test]
+fn bad_messages_are_rejects_with_their_place() {
+    use RejectCode::{Enum, OutOfRange, Pattern, Record, Required, TooLarge};
+    let number = "struct A { a @0 :UInt64; }";
+    let texts = "struct A { a @0 :Text $Metadata.required; }";
+    // A root of one data word, of one pointer.
+    let (data, pointer) = (1_u64 << 32, 1_u64 << 48);
+    refused(number, b"", Record, 0);
+    refused(number, b"\x00\x00\x00\x00\x09\x00\x00\x00", Record, 0);
+    refused(number, &[0xff; 16], Record, 0);
+    refused(number, &message(&[]), Record, 8);
+    refused(number, &message(&[1 | 2 << 32]), Record, 8);
+    refused(number, &message(&[data | 40]), Record, 8);
+    refused(number, &message(&[data | 0xffff_fff0]), Record, 8);
+    refused(number, &message(&[2 | 7 << 32]), Record, 8);
+    refused(number, &message(&[3]), Record, 8);
+    refused(number, &[message(&[0]), vec![0; 8]].concat(), Record, 16);
+    refused(number, &message(&[data, u64::MAX]), OutOfRange, 16);
+    refused(texts, &message(&[pointer, 0]), Required, 8);
+    refused(texts, &message(&[pointer, 1 | 2 << 32 | 2 << 35, 0x41_41]), Record, 16);
+    refused(texts, &message(&[pointer, 1 | 2 << 32 | 3 << 35, 0xff_41]), Record, 25);
+    refused(texts, &message(&[pointer, 1 | 2 << 32 | 9 << 35, 0x41]), Record, 16);
+    let pattern = "struct A { a @0 :Text $Metadata.pattern(\"^b\"); }";
+    refused(pattern, &message(&[pointer, 1 | 2 << 32 | 2 << 35, 0x41]), Pattern, 16);
+    refused("struct A { a @0 :E; enum E { b @0; } }", &message(&[data, 7]), Enum, 16);
+    refused("struct A { union { a @0 :Bool; b @1 :Bool; } }", &message(&[data, 7 << 16]), Record, 18);
+    // Elements without a size cost nothing to send and something to write.
+    let empty = "struct A { a @0 :List(B); struct B { c @0 :Int64; } }";
+    refused(empty, &message(&[pointer, 1 | 7 << 32, 0xffff_fffc]), TooLarge, 32);
+    // A list that holds itself.
+    let tree = "struct Event { t @0 :T; } struct T { of @0 :List(T); }";
+    let circle = message(&[pointer, pointer | 0xffff_fffc, 0]);
+    let schema = small(tree);
+    let reader = reader(&schema, CAPNP);
+    let applied = apply_payloads(&schema, &reader, &[&circle]);
+    assert_eq!(applied.rejects.len(), 1, "{applied:?}");
+}
+
+#[test]
+fn a_body_that_breaks_off_costs_only_its_end() {
+    let schema = translated("every.capnp");
+    for (form, name) in [(CAPNP, "every.capnp.bin"), (PACKED, "every.packed.bin")] {
+        let reader = reader(&schema, form);
+        let body = bytes(name);
+        let whole = reader.frames(&body, 10_000).unwrap();
+        for cut in [1, 7, 100] {
+            let frames = reader.frames(&body[..body.len() - cut], 10_000).unwrap();
+            assert_eq!(frames.len(), whole.len());
+            assert_eq!(frames[..whole.len() - 1], whole[..whole.len() - 1]);
+            assert_eq!(frames.last().unwrap().fault, Some(RejectCode::Record));
+            assert_eq!(frames.last().unwrap().bytes.end, body.len() - cut, "no byte is lost");
+        }
+        assert_eq!(reader.frames(&body, 10), None, "too many");
+        assert_eq!(reader.frames(b"", 10), Some(Vec::new()));
+    }
+}
+
+#[test]
+fn harmed_payloads_are_rows_or_rejects() {
+    let seed = std::env::var("HW_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_122);
+    println!("HW_SEED={seed}");
+    let mut random = Random(seed);
+    let schema = translated("every.capnp");
+    for (form, name) in
+        [(CAPNP, "every.capnp.bin"), (CAPNP, "every.segments.bin"), (PACKED, "every.packed.bin")]
+    {
+        let reader = reader(&schema, form);
+        let body = bytes(name);
+        let good = events(&reader, &body);
+        for _ in 0..2000 {
+            let mut event = random.pick(&good).to_vec();
+            for _ in 0..=random.below(4) {
+                let at = random.below(event.len());
+                match random.below(4) {
+                    0 => event.truncate(at + 1),
+                    1 => event[at] = 0xff,
+                    2 => event[at] ^= 1 << random.below(8),
+                    _ => event[at] = u8::try_from(random.below(256)).unwrap(),
+                }
+            }
+            let applied = apply_payloads(&schema, &reader, &[&event]);
+            assert_eq!(applied.rows.len() + applied.rejects.len(), 1);
+            for reject in &applied.rejects {
+                assert!(reject.byte_offset <= event.len() as u64, "{reject:?}");
+                assert!(form != PACKED || reject.byte_offset == 0, "no place is known in what is packed");
+            }
+            _ = reader.frames(&event, 100);
+        }
+    }
+}
+
+#[test]
+fn protected_values_of_payloads_show_nowhere() {
+    let schema = translated("user.identity.created.capnp");
+    assert!(schema.has_protected());
+    let reader = reader(&schema, CAPNP);
+    let body = bytes("user.identity.created.capnp.bin");
+    let applied = apply_payloads(&schema, &reader, &events(&reader, &body));
+    let shown = format!("{:?}", applied.batch);
+    assert!(shown.contains("user-"), "the subject is stored");
+    assert!(!shown.contains("@example.com"), "addresses are digests");
+    assert!(!shown.contains("\"pin\""), "what is dropped has no column");
+}
+
+#[test]
+fn the_seeds_way_of_writing_annotations_is_ours() {
+    let ours = text("user.identity.created.capnp");
+    let seed = ours.replace("$Metadata.Hash.sha256", "$Metadata.hash.sha256");
+    assert_ne!(ours, seed);
+    let mut fetch = |name: &str| Ok(text(name));
+    let translate = |text: &str, fetch: &mut hw_schema::Fetch<'_>| {
+        let translated = Schema::translate(Notation::Capnp, "a", "a.capnp", text, fetch).unwrap();
+        assert_eq!(translated.warnings, []);
+        translated.schema
+    };
+    let (ours, seed) = (translate(&ours, &mut fetch), translate(&seed, &mut fetch));
+    assert!(ours.check_change(&seed).is_ok() && seed.check_change(&ours).is_ok());
+    assert_eq!(ours.table_columns(), seed.table_columns());
+}
