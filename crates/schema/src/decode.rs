@@ -241,9 +241,9 @@ impl Decoder {
                 let mut pass = Pass { record: text, scanner, context, work: &mut self.work };
                 if let Err(mut miss) = json_event(&mut pass, &mut self.columns) {
                     // The text is ours: only a fault is worth knowing where each of its values came from.
-                    let mut again = Text::with_marks();
+                    let mut again = Text::seeking(miss.at);
                     _ = reader.write(record.bytes, event_bytes, depth, &mut again);
-                    miss.at = reader.place(again.source(miss.at));
+                    miss.at = reader.place(again.source());
                     return Err(miss);
                 }
             }

@@ -13,7 +13,7 @@ mod retention;
 mod root;
 mod scalar;
 mod token;
-mod tree;
+pub(crate) mod tree;
 mod unfold;
 mod words;
 

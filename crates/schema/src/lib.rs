@@ -30,7 +30,7 @@ pub use json::{JsonFault, Member, MemberValue, Members};
 pub use murmur::{murmur2, partition_of};
 pub use nearest::nearest;
 pub use notation::{Fetch, FileFault, Notation, Translated};
-pub use payload::{Frame, PayloadFault, PayloadForm, PayloadReader};
+pub use payload::{Frame, PayloadFault, PayloadForm, PayloadOpened, PayloadReader, PayloadRefused};
 pub use registry::{Registry, Stream};
 pub use schema::{
     Array, Checked, Decimal, Extra, Fault, Field, Kind, Map, Mode, Object, PRIVACY_METADATA, Privacy,

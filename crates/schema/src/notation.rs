@@ -3,6 +3,7 @@
 //! Always: two notations that say the same give the same fields; what cannot be translated is a fault with file, line
 //! and hint; imports are asked for by name and never leave the directory they start in. Does no IO.
 
+pub(crate) mod avro;
 pub(crate) mod capnp;
 mod document;
 mod draft;
@@ -26,16 +27,18 @@ pub use self::{document::Translated, files::FileFault};
 pub enum Notation {
     Json,
     Capnp,
+    Avro,
 }
 
 impl Notation {
-    pub const ALL: &[Notation] = &[Notation::Json, Notation::Capnp];
+    pub const ALL: &[Notation] = &[Notation::Json, Notation::Capnp, Notation::Avro];
 
     /// The ending of its files' names, and its name in `x-notation`.
     pub fn extension(self) -> &'static str {
         match self {
             Notation::Json => "json",
             Notation::Capnp => "capnp",
+            Notation::Avro => "avsc",
         }
     }
 
@@ -47,6 +50,7 @@ impl Notation {
         match self {
             Notation::Json => "JSON Schema",
             Notation::Capnp => "Cap'n Proto",
+            Notation::Avro => "Avro",
         }
     }
 }
@@ -95,10 +99,12 @@ impl Schema {
                 };
             }
             Notation::Capnp => capnp::load(main, text, fetch, &mut problems),
+            Notation::Avro => Files::new(main, text),
         };
-        let draft = match (notation, &files) {
-            (Notation::Capnp, files) => capnp::draft(files, stream, None, &mut problems),
-            (Notation::Json, _) => None,
+        let draft = match notation {
+            Notation::Capnp => capnp::draft(&files, stream, None, &mut problems),
+            Notation::Avro => avro::draft(&files, &mut problems),
+            Notation::Json => None,
         };
         document::finish(notation, files, draft, problems)
     }

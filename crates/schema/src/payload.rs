@@ -3,6 +3,7 @@
 //! Always: bad bytes are a fault with a place, never a panic; the text is bounded, and with it the time; numbers are exact.
 //! Does not judge: what the schema says of an event is the decoder's.
 
+mod avro;
 mod capnp;
 mod text;
 
@@ -24,12 +25,17 @@ const TEXT_FACTOR: usize = 8;
 pub enum PayloadForm {
     /// Framed messages of Cap'n Proto, one behind the other.
     Capnp { packed: bool },
+    /// One value, written with the stream's newest schema.
+    AvroDatum,
+    /// An object container file, which brings its writer's schema.
+    AvroFile,
 }
 
 impl PayloadForm {
     pub fn notation(self) -> Notation {
         match self {
             PayloadForm::Capnp { .. } => Notation::Capnp,
+            PayloadForm::AvroDatum | PayloadForm::AvroFile => Notation::Avro,
         }
     }
 }
@@ -65,6 +71,26 @@ pub struct Frame {
 pub struct PayloadReader {
     form: PayloadForm,
     meaning: Arc<Meaning>,
+    /// The schema of an Avro file's writer.
+    writer: Option<Arc<notation::avro::Types>>,
+}
+
+/// A body taken apart.
+#[derive(Debug)]
+pub struct PayloadOpened {
+    /// The events lie in this, where the body was compressed.
+    pub unpacked: Option<Vec<u8>>,
+    pub frames: Vec<Frame>,
+    /// Reads these events.
+    pub reader: PayloadReader,
+}
+
+/// Why a body was not taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayloadRefused {
+    TooManyEvents,
+    /// Unpacked it is larger than it may be.
+    TooLarge,
 }
 
 impl fmt::Debug for PayloadReader {
@@ -77,6 +103,7 @@ impl fmt::Debug for PayloadReader {
 #[derive(Debug)]
 pub(crate) enum Meaning {
     Capnp(notation::capnp::Structs),
+    Avro(Arc<notation::avro::Types>),
 }
 
 /// From the text that is kept with a schema. `None`: it is not understood any more.
@@ -85,6 +112,7 @@ pub(crate) fn meaning(text: &NotationText) -> Option<Meaning> {
     let main = text.files.get(&text.main)?;
     match text.notation {
         Notation::Json => None,
+        Notation::Avro => notation::avro::read(main).ok().map(|types| Meaning::Avro(Arc::new(types))),
         Notation::Capnp => {
             let files: Files = notation::capnp::load(&text.main, main, &mut fetch, &mut Problems::default());
             notation::capnp::structs(&files, &text.root).map(Meaning::Capnp)
@@ -97,16 +125,32 @@ impl Schema {
     pub fn payload_reader(&self, form: PayloadForm) -> Option<PayloadReader> {
         let text = self.notation.as_ref().filter(|text| text.notation == form.notation())?;
         let meaning = self.payload.get_or_init(|| meaning(text).map(Arc::new)).clone()?;
-        Some(PayloadReader { form, meaning })
+        Some(PayloadReader { form, meaning, writer: None })
     }
 }
 
 impl PayloadReader {
-    /// Cuts a body into events. Bytes that are none are the last frame. `None`: there are more than `events_max`.
-    pub fn frames(&self, body: &[u8], events_max: usize) -> Option<Vec<Frame>> {
-        match self.form {
-            PayloadForm::Capnp { packed } => capnp::frames(body, packed, events_max),
-        }
+    /// Cuts a body into events. Bytes that are none are the last frame. What is unpacked is at most `bytes_max` long.
+    pub fn open(
+        &self,
+        body: &[u8],
+        bytes_max: usize,
+        events_max: usize,
+    ) -> Result<PayloadOpened, PayloadRefused> {
+        let mut reader = self.clone();
+        let (unpacked, frames) = match self.form {
+            PayloadForm::Capnp { packed } => {
+                (None, capnp::frames(body, packed, events_max).ok_or(PayloadRefused::TooManyEvents)?)
+            }
+            PayloadForm::AvroDatum if body.is_empty() => (None, Vec::new()),
+            PayloadForm::AvroDatum => (None, vec![Frame { bytes: 0..body.len(), fault: None }]),
+            PayloadForm::AvroFile => {
+                let opened = avro::open(body, bytes_max, events_max)?;
+                reader.writer = opened.writer;
+                (opened.unpacked, opened.frames)
+            }
+        };
+        Ok(PayloadOpened { unpacked, frames, reader })
     }
 
     /// The byte of an event for a byte of what was read: packed messages are read when they are unpacked, and of
@@ -114,7 +158,7 @@ impl PayloadReader {
     pub(crate) fn place(&self, at: usize) -> usize {
         match self.form {
             PayloadForm::Capnp { packed: true } => 0,
-            PayloadForm::Capnp { packed: false } => at,
+            PayloadForm::Capnp { packed: false } | PayloadForm::AvroDatum | PayloadForm::AvroFile => at,
         }
     }
 
@@ -126,10 +170,15 @@ impl PayloadReader {
         depth: usize,
         text: &mut Text,
     ) -> Result<(), PayloadFault> {
-        text.begin(event_bytes.saturating_mul(TEXT_FACTOR), depth);
-        match (&*self.meaning, self.form) {
-            (Meaning::Capnp(structs), PayloadForm::Capnp { packed }) => {
+        let text_max = event_bytes.saturating_mul(TEXT_FACTOR);
+        text.begin(text_max, depth);
+        match &*self.meaning {
+            Meaning::Capnp(structs) => {
+                let packed = self.form == PayloadForm::Capnp { packed: true };
                 capnp::write(structs, bytes, packed, event_bytes, text)
+            }
+            Meaning::Avro(types) => {
+                avro::write(self.writer.as_deref().unwrap_or(types), types, bytes, text_max, text)
             }
         }
     }

@@ -5,13 +5,13 @@ use crate::json::{Exact, JsonFault, KeySet, Scanner, Text, unescape};
 
 /// A value and the byte at which it starts.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub at: usize,
     pub value: Value,
 }
 
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Boolean(bool),
     Number(Exact),
@@ -21,7 +21,7 @@ pub(super) enum Value {
 }
 
 #[derive(Debug)]
-pub(super) struct Member {
+pub(crate) struct Member {
     pub name: String,
     /// The byte at which the name starts.
     pub at: usize,

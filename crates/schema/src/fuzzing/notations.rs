@@ -5,7 +5,12 @@ use crate::{Notation, PayloadForm, Schema};
 pub fn schema_notation(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut fetch = |name: &str| Err(format!("there is no {name}"));
-    let translated = Schema::translate(Notation::Capnp, "a", "a.capnp", &text, &mut fetch);
+    // A schema of Avro is JSON.
+    let (notation, form) = match text.trim_start().starts_with(['{', '[', '"']) {
+        true => (Notation::Avro, PayloadForm::AvroDatum),
+        false => (Notation::Capnp, PayloadForm::Capnp { packed: false }),
+    };
+    let translated = Schema::translate(notation, "a", "a", &text, &mut fetch);
     let schema = match translated {
         Ok(translated) => translated.schema,
         Err(faults) => {
@@ -18,8 +23,5 @@ pub fn schema_notation(data: &[u8]) {
         Err(faults) => panic!("what is kept is refused: {faults:?}"),
     };
     assert_eq!(kept.fingerprint(), schema.fingerprint());
-    assert!(
-        kept.payload_reader(PayloadForm::Capnp { packed: false }).is_some(),
-        "payloads cannot be read again"
-    );
+    assert!(kept.payload_reader(form).is_some(), "payloads cannot be read again");
 }

@@ -3,19 +3,28 @@
 use std::sync::{Arc, OnceLock};
 
 use super::{chosen, decoder, events::is_whole};
-use crate::{Format, Notation, PayloadForm, Record, Schema};
+use crate::{Format, Frame, Notation, PayloadForm, PayloadReader, Record, Schema};
 
 const EVENTS_MAX: usize = 1000;
 
-const FORMS: [PayloadForm; 2] = [PayloadForm::Capnp { packed: false }, PayloadForm::Capnp { packed: true }];
+const BYTES_MAX: usize = 4 << 20;
 
-fn schema() -> &'static Arc<Schema> {
-    static SCHEMA: OnceLock<Arc<Schema>> = OnceLock::new();
-    SCHEMA.get_or_init(|| {
-        let text = include_str!("../../tests/payloads/every.capnp");
-        let translated =
-            Schema::translate(Notation::Capnp, "every", "every.capnp", text, &mut |_| Err(String::new()));
-        match translated {
+const FORMS: [PayloadForm; 4] = [
+    PayloadForm::Capnp { packed: false },
+    PayloadForm::Capnp { packed: true },
+    PayloadForm::AvroDatum,
+    PayloadForm::AvroFile,
+];
+
+fn schema(notation: Notation) -> &'static Arc<Schema> {
+    static CAPNP: OnceLock<Arc<Schema>> = OnceLock::new();
+    static AVRO: OnceLock<Arc<Schema>> = OnceLock::new();
+    let (kept, text) = match notation {
+        Notation::Avro => (&AVRO, include_str!("../../tests/payloads/every.avsc")),
+        Notation::Capnp | Notation::Json => (&CAPNP, include_str!("../../tests/payloads/every.capnp")),
+    };
+    kept.get_or_init(|| {
+        match Schema::translate(notation, "every", "every", text, &mut |_| Err(String::new())) {
             Ok(translated) => Arc::new(translated.schema),
             Err(faults) => panic!("{faults:?}"),
         }
@@ -24,20 +33,29 @@ fn schema() -> &'static Arc<Schema> {
 
 pub fn payload(data: &[u8]) {
     let Some((form, body)) = chosen(data, FORMS.len()) else { return };
-    let schema = schema();
+    let schema = schema(FORMS[form].notation());
     let Some(reader) = schema.payload_reader(FORMS[form]) else { panic!("the form is the schema's") };
-    let Some(frames) = reader.frames(body, EVENTS_MAX) else { return };
+    let Ok(opened) = reader.open(body, BYTES_MAX, EVENTS_MAX) else { return };
+    let (frames, reader) = (opened.frames, opened.reader);
+    if FORMS[form] == PayloadForm::AvroFile {
+        let body = opened.unpacked.as_deref().unwrap_or(body);
+        return judge(schema, &reader, body, &frames);
+    }
     let mut end = 0;
     for frame in &frames {
         assert!(frame.bytes.start == end && frame.bytes.end > end, "bytes are lost between events");
         end = frame.bytes.end;
     }
     assert_eq!(end, body.len(), "bytes are lost");
+    judge(schema, &reader, body, &frames);
+}
+
+fn judge(schema: &Arc<Schema>, reader: &PayloadReader, body: &[u8], frames: &[Frame]) {
     let records: Vec<Record<'_>> = frames
         .iter()
         .map(|frame| {
             let bytes = &body[frame.bytes.clone()];
-            Record { bytes, format: Format::Payload(&reader), fault: frame.fault, event_time: None }
+            Record { bytes, format: Format::Payload(reader), fault: frame.fault, event_time: None }
         })
         .collect();
     let applied = decoder(schema).apply(&records);

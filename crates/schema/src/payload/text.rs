@@ -1,6 +1,6 @@
 //! The JSON text that a payload becomes, while it is written.
-//! Always: no longer than its bound; no deeper than its depth; if asked to, it knows of each value from which byte of
-//! the payload it came.
+//! Always: no longer than its bound; no deeper than its depth; if asked for a byte of it, it knows from which byte of the
+//! payload the value there came.
 
 use std::io::Write;
 
@@ -15,8 +15,8 @@ pub(crate) struct Text {
     bytes_max: usize,
     depth: usize,
     depth_max: usize,
-    /// (byte of the text, byte of the payload), in the order of the text.
-    marks: Option<Vec<(usize, usize)>>,
+    /// The byte of the text that is asked for, and the byte of the payload of the last value before it.
+    sought: Option<(usize, usize)>,
 }
 
 /// Room that is kept for the next event.
@@ -27,31 +27,28 @@ impl Text {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BYTES_MAX);
         (self.bytes_max, self.depth, self.depth_max) = (bytes_max, 0, depth_max);
-        if let Some(marks) = &mut self.marks {
-            marks.clear();
-        }
     }
 
-    /// Remembers places from now on.
-    pub fn with_marks() -> Text {
-        Text { marks: Some(Vec::new()), ..Text::default() }
+    /// To learn where the value at a byte of the text comes from: the text is to be written once more.
+    pub fn seeking(at: usize) -> Text {
+        Text { sought: Some((at, 0)), ..Text::default() }
     }
 
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The byte of the payload behind a byte of the text.
-    pub fn source(&self, at: usize) -> usize {
-        let marks = self.marks.as_deref().unwrap_or_default();
-        let behind = marks.partition_point(|(text, _)| *text <= at);
-        behind.checked_sub(1).and_then(|index| marks.get(index)).map_or(0, |(_, source)| *source)
+    /// The byte of the payload that was sought.
+    pub fn source(&self) -> usize {
+        self.sought.map_or(0, |(_, source)| source)
     }
 
     /// The next value comes from this byte of the payload.
     pub fn mark(&mut self, source: usize) {
-        if let Some(marks) = &mut self.marks {
-            marks.push((self.bytes.len(), source));
+        if let Some((at, found)) = &mut self.sought
+            && self.bytes.len() <= *at
+        {
+            *found = source;
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn draft(
 ) -> Option<Draft> {
     let compiled = compile(files, stream, root, problems)?;
     let Some(event) = compiled.structs.0.first() else { return None };
-    let mut drafter = Drafter { structs: &compiled.structs, problems, left: MEMBERS_MAX };
+    let mut drafter = Drafter { structs: &compiled.structs, problems, left: MEMBERS_MAX, level: 0 };
     if event.recursive {
         let hint = "wrap it: an event that holds the tree in a field";
         drafter.problems.error(event.place, "the event's struct leads back to itself", hint);
@@ -49,11 +49,13 @@ pub(crate) fn structs(files: &Files, root: &str) -> Option<Structs> {
 
 /// A struct that unfolds to more is refused when the document is written; so much is drafted at most.
 const MEMBERS_MAX: usize = 4000;
+const LEVELS_MAX: usize = 40;
 
 struct Drafter<'s, 'p> {
     structs: &'s Structs,
     problems: &'p mut Problems,
     left: usize,
+    level: usize,
 }
 
 fn name_of(index: usize, body: &Body) -> String {
@@ -114,6 +116,18 @@ impl Drafter<'_, '_> {
     }
 
     fn shape(&mut self, ty: &Type, place: Place) -> notation::Shape {
+        self.level += 1;
+        // Deeper than a document may be: it is refused when it is written.
+        let shape = if self.level > LEVELS_MAX {
+            notation::Shape::Scalar(Vec::new())
+        } else {
+            self.shape_of(ty, place)
+        };
+        self.level -= 1;
+        shape
+    }
+
+    fn shape_of(&mut self, ty: &Type, place: Place) -> notation::Shape {
         let scalar = |words: Vec<(&'static str, Value)>| notation::Shape::Scalar(words);
         match ty {
             Type::Void => scalar(vec![("type", json!("boolean")), ("enum", json!([true]))]),
