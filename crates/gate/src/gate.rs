@@ -326,12 +326,12 @@ impl Inner {
         let mut rows = None;
         let mut context = None;
         let attributes = match &framing {
-            Framing::CloudEvents(attributes) => Some(&**attributes),
-            Framing::Json | Framing::Kv(_) | Framing::Retried(_) => None,
+            Framing::CloudEvents(attributes) | Framing::Payload(_, Some(attributes)) => Some(&**attributes),
+            Framing::Json | Framing::Kv(_) | Framing::Payload(_, None) | Framing::Retried(_) => None,
         };
         let retried = match &framing {
             Framing::Retried(retried) => Some(&**retried),
-            Framing::Json | Framing::Kv(_) | Framing::CloudEvents(_) => None,
+            Framing::Json | Framing::Kv(_) | Framing::CloudEvents(_) | Framing::Payload(..) => None,
         };
         let rejected = match &schema {
             Some((number, schema)) => {
@@ -339,6 +339,7 @@ impl Inner {
                 let format = |index: usize| match &framing {
                     Framing::Json | Framing::CloudEvents(_) => Format::Json,
                     Framing::Kv(fields) => Format::Kv(fields),
+                    Framing::Payload(reader, _) => Format::Payload(reader),
                     Framing::Retried(retried) => {
                         retried[index].fields.as_deref().map_or(Format::Json, Format::Kv)
                     }

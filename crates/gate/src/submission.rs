@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hw_event::{Ack, Principal, RejectCode, Seq, Timestamp};
-use hw_schema::KvFields;
+use hw_schema::{KvFields, PayloadReader};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Attributes;
@@ -38,6 +38,8 @@ pub enum Framing {
     Kv(Arc<KvFields>),
     /// JSON, and of each event what its envelope said besides.
     CloudEvents(Arc<Attributes>),
+    /// In the notation of the stream's schema; of one event, what its envelope said besides.
+    Payload(PayloadReader, Option<Arc<Attributes>>),
     /// Rejects that are tried again: of each event how it is written and when it first came.
     Retried(Arc<[Retried]>),
 }

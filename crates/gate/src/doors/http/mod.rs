@@ -1,9 +1,10 @@
-//! The HTTP door: `POST /v1/streams/{stream}/events`: NDJSON, JSON, CloudEvents.
+//! The HTTP door: `POST /v1/streams/{stream}/events`: NDJSON, JSON, CloudEvents, payloads in a schema's notation.
 //! Always: a request is applied after its last byte, as a whole; half a request stores nothing.
 //! Answers only about the events it was sent; SQL and reads are another crate's.
 
 mod body;
 pub(crate) mod cloudevents;
+mod payload;
 mod problem;
 
 use std::{sync::Arc, time::Duration};
@@ -17,6 +18,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header};
 use hw_event::{Ack, Principal};
+use hw_schema::{PayloadForm, PayloadReader};
 use serde::Serialize;
 
 use self::problem::Problem;
@@ -65,6 +67,12 @@ enum Content {
     Ndjson,
     Json,
     CloudEvents(cloudevents::Mode),
+    /// In the notation of the stream's schema.
+    Payload {
+        form: PayloadForm,
+        /// It is the data of a CloudEvent.
+        is_data: bool,
+    },
 }
 
 /// A body above this size is taken apart on a thread of its own, where that is work.
@@ -75,6 +83,10 @@ impl Door {
         let (parts, body): (_, Body) = request.into_parts();
         let ack = ack(parts.uri.query(), self.settings.ack)?;
         let content = content(&parts.headers)?;
+        let reader = match content {
+            Content::Payload { form, .. } => payload::reader(&self.gate, &stream, form)?,
+            _ => None,
+        };
         let identity = identity(&parts.headers)?;
         let request_id = text_header(&parts.headers, "x-request-id")?;
         let held = body::read(
@@ -99,6 +111,19 @@ impl Door {
             Content::CloudEvents(mode) => {
                 let opened = self.open(mode, parts.headers, held, events_max).await?;
                 (opened.held, opened.events, Framing::CloudEvents(Arc::new(opened.attributes)))
+            }
+            Content::Payload { is_data: true, .. } => {
+                let opened = self.open(cloudevents::Mode::Binary, parts.headers, held, events_max).await?;
+                let attributes = Arc::new(opened.attributes);
+                let framing = match reader {
+                    Some(reader) => Framing::Payload(reader, Some(attributes)),
+                    None => Framing::CloudEvents(attributes),
+                };
+                (opened.held, opened.events, framing)
+            }
+            Content::Payload { is_data: false, .. } => {
+                let cut = self.cut(reader, held, events_max).await?;
+                (cut.held, cut.events, cut.framing)
             }
         };
         let submission = Submission {
@@ -135,6 +160,24 @@ impl Door {
         })?
     }
 
+    async fn cut(
+        &self,
+        reader: Option<PayloadReader>,
+        held: body::Held,
+        events_max: usize,
+    ) -> Result<payload::Cut, Problem> {
+        let bytes_max = self.settings.body_bytes;
+        if held.bytes.len() <= OPEN_INLINE_BYTES_MAX {
+            return payload::cut(&self.gate, reader, held, bytes_max, events_max);
+        }
+        let gate = self.gate.clone();
+        let cut = move || payload::cut(&gate, reader, held, bytes_max, events_max);
+        tokio::task::spawn_blocking(cut).await.map_err(|error| {
+            tracing::error!(%error, "a body could not be taken apart");
+            Refusal::Internal
+        })?
+    }
+
     fn new_request_id(&self) -> Arc<str> {
         let mut bytes = [0; 8];
         self.gate.entropy().fill(&mut bytes);
@@ -166,7 +209,13 @@ fn content(headers: &HeaderMap) -> Result<Content, Problem> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Ok(if binary { Content::CloudEvents(cloudevents::Mode::Binary) } else { Content::Json });
     };
-    let media = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let value = value.to_str().unwrap_or("");
+    let media = value.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    if let Some(form) = payload::form(&media, value)? {
+        // The data of a CloudEvent is one event, and so one value.
+        let form = if binary && form == PayloadForm::AvroFile { PayloadForm::AvroDatum } else { form };
+        return Ok(Content::Payload { form, is_data: binary });
+    }
     match media.as_str() {
         "application/cloudevents+json" => Ok(Content::CloudEvents(cloudevents::Mode::Structured)),
         "application/cloudevents-batch+json" => Ok(Content::CloudEvents(cloudevents::Mode::Batch)),
@@ -182,7 +231,7 @@ fn content(headers: &HeaderMap) -> Result<Content, Problem> {
             }
             _ if media.ends_with("+json") => Ok(Content::CloudEvents(cloudevents::Mode::Binary)),
             _ => unsupported(
-                "the data of a CloudEvent must be JSON",
+                "the data of a CloudEvent must be JSON, or in the notation of the stream's schema",
                 "with ce-specversion, Content-Type says what the data is: application/json, or a type ending in +json",
             ),
         },
@@ -191,7 +240,8 @@ fn content(headers: &HeaderMap) -> Result<Content, Problem> {
         "" | "application/json" | "application/x-www-form-urlencoded" => Ok(Content::Json),
         _ => unsupported(
             "the Content-Type is not understood",
-            "use application/x-ndjson for one event a line, application/json, or one of the two types of CloudEvents",
+            "use application/x-ndjson for one event a line, application/json, one of the two types of CloudEvents, or \
+             the payload of the stream's schema: application/avro, avro/binary, application/x-capnp",
         ),
     }
 }
