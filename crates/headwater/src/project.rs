@@ -11,7 +11,7 @@ use std::{
 };
 
 use hw_event::{SYSTEM_NAMES, StreamName};
-use hw_schema::{Schema, nearest};
+use hw_schema::{FileFault, Notation, Schema, nearest};
 
 use crate::{
     config::{self, CheckedConfig, Overrides},
@@ -22,7 +22,6 @@ use crate::{
 const FILE_BYTES_MAX: u64 = 4 << 20;
 /// More streams than this are a mistake (a data directory given as project, say).
 const SCHEMAS_MAX: usize = 10_000;
-const SCHEMA_EXTENSION: &str = "json";
 /// Below the project.
 const SCHEMAS: &str = "schemas";
 
@@ -128,24 +127,44 @@ fn read_schemas(directory: &Path, faults: &mut Vec<Fault>) -> BTreeMap<StreamNam
     }
     for path in paths {
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        if path.extension().is_none_or(|extension| extension != SCHEMA_EXTENSION) || path.is_dir() {
-            faults.push(
-                Fault::warning(place_of(&path), "not read: it is no *.json file")
-                    .hint("a schema is a JSON Schema document named STREAM.json"),
-            );
+        if path.is_dir() && holds_notations(&path) {
+            // What schemas import may stand in directories.
             continue;
         }
+        let notation = notation_of(&path).filter(|_| !path.is_dir());
+        let Some(notation) = notation else {
+            let fault = if path.extension().is_some_and(|extension| extension == "proto") {
+                Fault::error(place_of(&path), "schemas in Protobuf are not built yet")
+                    .hint("write the schema as STREAM.json, STREAM.capnp or STREAM.avsc")
+            } else {
+                Fault::warning(place_of(&path), "not read: it is no *.json, *.capnp or *.avsc file")
+                    .hint("a schema is a document named STREAM.json, STREAM.capnp or STREAM.avsc")
+            };
+            faults.push(fault);
+            continue;
+        };
         let name = match stem.parse::<StreamName>() {
             Ok(name) => name,
             Err(error) => {
                 faults.push(Fault::error(place_of(&path), error.to_string()).hint(
-                    "the file's name without .json is the stream's name, for example sensor.reading.json",
+                    "the file's name without its ending is the stream's name, for example sensor.reading.json",
                 ));
                 continue;
             }
         };
+        if let Some(other) = schemas.get(&name) {
+            let SchemaFile { path: other, .. } = other;
+            let message = format!("stream \"{name}\" is declared twice: {} declares it too", other.display());
+            faults.push(
+                Fault::error(place_of(&path), message)
+                    .hint("a stream has one schema: keep one of the two files"),
+            );
+            continue;
+        }
         let schema = match read_text(&path) {
-            Ok(text) => parse_schema(&Source::new(&path, &text), faults),
+            // A file of annotations, say: it declares nothing that events could be.
+            Ok(text) if notation != Notation::Json && !declares_stream(&text, &name) => continue,
+            Ok(text) => parse_schema(&Source::new(&path, &text), notation, name.as_str(), faults),
             Err(error) => {
                 faults.push(Fault::error(place_of(&path), error.to_string()));
                 None
@@ -160,7 +179,11 @@ fn read_schemas(directory: &Path, faults: &mut Vec<Fault>) -> BTreeMap<StreamNam
 pub fn read_schema(path: &Path) -> (Option<Arc<Schema>>, Vec<Fault>) {
     let mut faults = Vec::new();
     let schema = match read_text(path) {
-        Ok(text) => parse_schema(&Source::new(path, &text), &mut faults),
+        Ok(text) => {
+            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            let notation = notation_of(path).unwrap_or(Notation::Json);
+            parse_schema(&Source::new(path, &text), notation, &stem, &mut faults)
+        }
         Err(error) => {
             faults.push(Fault::error(place_of(path), error.to_string()).hint("name a schema file"));
             None
@@ -169,21 +192,72 @@ pub fn read_schema(path: &Path) -> (Option<Arc<Schema>>, Vec<Fault>) {
     (schema, faults)
 }
 
-fn parse_schema(source: &Source, faults: &mut Vec<Fault>) -> Option<Arc<Schema>> {
-    let told = |fault: hw_schema::Fault, make: fn(Place, String) -> Fault| {
+fn notation_of(path: &Path) -> Option<Notation> {
+    path.extension().and_then(|extension| extension.to_str()).and_then(Notation::of_extension)
+}
+
+/// A directory below `schemas/` that holds files in other notations: they are there to be imported.
+fn holds_notations(directory: &Path) -> bool {
+    let is_import = |path: &PathBuf| {
+        path.is_dir() || notation_of(path).is_some_and(|notation| notation != Notation::Json)
+    };
+    list(directory).is_ok_and(|paths| !paths.is_empty() && paths.iter().all(is_import))
+}
+
+/// A file of annotations or constants that others import is no stream.
+fn declares_stream(text: &str, name: &StreamName) -> bool {
+    name.as_str() != "metadata" || !text.contains("annotation ")
+}
+
+fn parse_schema(
+    source: &Source,
+    notation: Notation,
+    stream: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<Arc<Schema>> {
+    let path = Path::new(&*source.path);
+    let directory = path.parent().unwrap_or(Path::new("")).to_owned();
+    let main = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut imported: BTreeMap<String, Source> = BTreeMap::new();
+    let mut fetch = |name: &str| -> Result<String, String> {
+        let text = fetch_import(&directory, name)?;
+        imported.insert(name.to_owned(), Source::new(&directory.join(name), &text));
+        Ok(text)
+    };
+    let read = Schema::translate(notation, stream, &main, &source.text, &mut fetch);
+    let told = |FileFault { file, fault }: FileFault, make: fn(Place, String) -> Fault| {
+        let source = imported.get(&file).unwrap_or(source);
         let place = Place::of_position(source, fault.line, fault.column);
         make(place, fault.message).pointer(fault.pointer).hint(fault.hint)
     };
-    match Schema::parse(&source.text) {
-        Ok(checked) => {
-            faults.extend(checked.warnings.into_iter().map(|fault| told(fault, Fault::warning)));
-            Some(Arc::new(checked.schema))
+    match read {
+        Ok(translated) if notation == Notation::Json && translated.schema.notation() != Notation::Json => {
+            let fault = Fault::error(place_of(path), "x-notation is Headwater's own")
+                .hint("leave it out, or write the schema in the notation that it holds");
+            faults.push(fault);
+            None
+        }
+        Ok(translated) => {
+            faults.extend(translated.warnings.into_iter().map(|fault| told(fault, Fault::warning)));
+            Some(Arc::new(translated.schema))
         }
         Err(found) => {
             faults.extend(found.into_iter().map(|fault| told(fault, Fault::error)));
             None
         }
     }
+}
+
+/// The text of a file that a schema imports, which really lies below `directory`: no link leads out of it.
+fn fetch_import(directory: &Path, name: &str) -> Result<String, String> {
+    let here = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let cannot = |error: io::Error| format!("cannot import {name:?}: {error}");
+    let (root, path) =
+        (fs::canonicalize(here).map_err(cannot)?, fs::canonicalize(here.join(name)).map_err(cannot)?);
+    if !path.starts_with(&root) {
+        return Err(format!("cannot import {name:?}: it leads out of the directory of the schemas"));
+    }
+    read_text(&path).map_err(|error| format!("cannot import {name:?}: {error}"))
 }
 
 fn check_table_names(streams: &BTreeMap<StreamName, SchemaFile>, faults: &mut Vec<Fault>) {

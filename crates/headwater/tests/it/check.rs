@@ -52,7 +52,7 @@ fn every_fault_of_every_file_is_told_at_once() {
         "stream \"ledger\" would have the table name `ledger`, which is Headwater's own",
         "\"Bad Name\" is not a stream name",
         "./schemas/broken.json:3:",
-        "warning: not read: it is no *.json file",
+        "warning: not read: it is no *.json, *.capnp or *.avsc file",
         "warning: views are not built yet",
         "6 errors, 2 warnings",
     ] {
@@ -95,4 +95,41 @@ fn the_example_is_without_fault() {
     let done = finish(headwater(&["check", example.to_str().unwrap()]), b"");
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(done.stdout.ends_with("1 stream, 1 TCP listener; no faults\n"), "{}", done.stdout);
+}
+
+#[test]
+fn schemas_in_other_notations_are_checked_with_their_imports() {
+    let good = "using P = import \"parts/p.capnp\"; struct A { a @0 :P.B; } annotation x @0x9 (field) :Void;";
+    let parts = "struct B {\n  b @0 :Txt;\n}";
+    let (code, said) = check(&[
+        ("schemas/a.capnp", good),
+        ("schemas/parts/p.capnp", parts),
+        ("schemas/b.capnp", "struct B { a @0 :Text $Go.tag; }"),
+        ("schemas/b.json", GOOD),
+        (
+            "schemas/c.json",
+            r#"{"type":"object","properties":{},"x-notation":{"kind":"capnp","root":"A","main":"a","files":{"a":""}}}"#,
+        ),
+        (
+            "schemas/e.avsc",
+            "{\"type\":\"record\",\"name\":\"E\",\"fields\":[\n{\"name\":\"a\",\"type\":\"txt\"}]}",
+        ),
+        ("schemas/f.proto", "message F {}"),
+        ("schemas/d.capnp", "using P = import \"../../../e.capnp\"; struct D { d @0 :Bool; }"),
+    ]);
+    assert_eq!(code, 2);
+    for expected in [
+        "./schemas/parts/p.capnp:2:9",
+        "nothing is named \"Txt\"",
+        "warning: the annotation $Go.tag is ignored",
+        "stream \"b\" is declared twice",
+        "x-notation is Headwater's own",
+        "./schemas/e.avsc:2:20",
+        "there is no type \"txt\"",
+        "schemas in Protobuf are not built yet",
+        "\"../../../e.capnp\" leads out of the directory of the schemas",
+        "6 errors, 1 warning",
+    ] {
+        assert!(said.contains(expected), "{expected:?} is not in\n{said}");
+    }
 }

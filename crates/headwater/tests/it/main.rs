@@ -23,6 +23,7 @@ mod hostile_sql;
 mod idempotency;
 mod million;
 mod mistakes;
+mod notations;
 mod repair;
 mod retention;
 mod scanner;
