@@ -7,6 +7,7 @@ mod layout;
 mod lexer;
 mod meaning;
 mod parser;
+mod plan;
 mod resolve;
 #[cfg(test)]
 mod tests;

@@ -19,10 +19,10 @@ pub(super) fn parse(text: &str) -> Result<FileTree, Wrong> {
     while !parser.is_done() {
         if parser.eat('@') {
             parser.integer("the file's id")?;
-            parser.expect(';')?;
+            parser.demand(';')?;
         } else if parser.at_mark('$') {
             file.annotations.extend(parser.annotations()?);
-            parser.expect(';')?;
+            parser.demand(';')?;
         } else {
             let declaration = parser.declaration()?;
             file.declarations.push(declaration);
@@ -70,7 +70,7 @@ impl Parser<'_> {
         is
     }
 
-    fn expect(&mut self, mark: char) -> Result<(), Wrong> {
+    fn demand(&mut self, mark: char) -> Result<(), Wrong> {
         if self.eat(mark) { Ok(()) } else { Err(self.unexpected(&format!("a {mark:?}"))) }
     }
 
@@ -163,11 +163,11 @@ impl Parser<'_> {
             }
             self.next += 1;
         }
-        self.expect(';')
+        self.demand(';')
     }
 
     fn skip_braces(&mut self) -> Result<(), Wrong> {
-        self.expect('{')?;
+        self.demand('{')?;
         let mut open = 1;
         while open > 0 {
             match self.token() {
@@ -212,7 +212,7 @@ impl Parser<'_> {
         mut nested: Option<&mut Vec<Declaration>>,
     ) -> Result<(), Wrong> {
         self.deeper()?;
-        self.expect('{')?;
+        self.demand('{')?;
         while !self.eat('}') {
             let is_declaration = matches!(self.behind(), Some(Token::Name(_)))
                 && ["struct", "enum", "using", "const", "annotation", "interface"]
@@ -240,7 +240,7 @@ impl Parser<'_> {
         }
         let name = self.name("a field's name")?;
         let ordinal = if self.eat('@') { Some(self.ordinal()?) } else { None };
-        self.expect(':')?;
+        self.demand(':')?;
         if self.at_word("union") {
             self.next += 1;
             return self.union(Some(name), ordinal, at);
@@ -264,7 +264,7 @@ impl Parser<'_> {
             None
         };
         let annotations = self.annotations()?;
-        self.expect(';')?;
+        self.demand(';')?;
         Ok(MemberTree::Field(FieldTree { name, ordinal, ty, default, annotations }))
     }
 
@@ -283,14 +283,14 @@ impl Parser<'_> {
         let name = self.name("the enum's name")?;
         self.id()?;
         self.annotations()?;
-        self.expect('{')?;
+        self.demand('{')?;
         let mut numbered: Vec<(u16, Name)> = Vec::new();
         while !self.eat('}') {
             let enumerant = self.name("an enumerant")?;
-            self.expect('@')?;
+            self.demand('@')?;
             let number = self.ordinal()?;
             self.annotations()?;
-            self.expect(';')?;
+            self.demand(';')?;
             numbered.push((number, enumerant));
         }
         numbered.sort_by_key(|(number, _)| *number);
@@ -309,10 +309,10 @@ impl Parser<'_> {
         let named =
             matches!(self.behind(), Some(Token::Mark('='))).then(|| self.name("a name")).transpose()?;
         if named.is_some() {
-            self.expect('=')?;
+            self.demand('=')?;
         }
         let target = self.path()?;
-        self.expect(';')?;
+        self.demand(';')?;
         let name = match (named, target.names.last()) {
             (Some(name), _) => name,
             (None, Some(last)) => last.clone(),
@@ -326,12 +326,12 @@ impl Parser<'_> {
     fn constant(&mut self) -> Result<Declaration, Wrong> {
         let name = self.name("the constant's name")?;
         self.id()?;
-        self.expect(':')?;
+        self.demand(':')?;
         self.type_name()?;
-        self.expect('=')?;
+        self.demand('=')?;
         let value = self.value()?;
         self.annotations()?;
-        self.expect(';')?;
+        self.demand(';')?;
         Ok(Declaration::Const { name, value })
     }
 
@@ -350,9 +350,9 @@ impl Parser<'_> {
         if matches!(self.words.get(self.next + 2).map(|word| &word.token), Some(Token::Mark('='))) {
             return Ok(Some(self.value()?));
         }
-        self.expect('(')?;
+        self.demand('(')?;
         let value = self.value()?;
-        self.expect(')')?;
+        self.demand(')')?;
         Ok(Some(value))
     }
 
@@ -385,7 +385,7 @@ impl Parser<'_> {
                     break;
                 }
             }
-            self.expect(')')?;
+            self.demand(')')?;
         }
         self.level -= 1;
         Ok(TypeName { path, arguments })
@@ -411,7 +411,7 @@ impl Parser<'_> {
     }
 
     fn skip_brackets(&mut self, open: char, close: char) -> Result<(), Wrong> {
-        self.expect(open)?;
+        self.demand(open)?;
         let mut depth = 1;
         while depth > 0 {
             match self.token() {
