@@ -51,7 +51,7 @@ fn every_fault_is_told_at_once_and_has_its_place() {
             "6:49 /properties/a/x-privat: there is no keyword \"x-privat\"",
             "7:5 /properties/A: \"a\" and \"A\" differ only in case",
             "7:32 /properties/A/oneOf/0/format: the format \"e-mail\" is not one that we can assert for this type",
-            "8:82 /properties/in/properties/t/x-token-format: there is no such format of tokens",
+            "8:112 /properties/in/properties/t/x-token-format: there is no such format of tokens",
             "10:19 /x-partitions: x-partitions is an integer from 1 to 10000",
         ],
     );
