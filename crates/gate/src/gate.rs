@@ -226,7 +226,7 @@ impl Gate {
         }
         let undeclared = !stream.declared;
         let (answer, answered) = oneshot::channel();
-        let mut queued = if submission.body.len() <= JUDGE_INLINE_BYTES_MAX {
+        let queued = if submission.body.len() <= JUDGE_INLINE_BYTES_MAX {
             self.inner.judge(submission, stream, answer)?
         } else {
             let inner = self.inner.clone();

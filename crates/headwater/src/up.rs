@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
-use hw_event::{Clock, SystemClock, Timestamp};
+use hw_event::{Clock, SystemClock};
 use hw_gate::{
     Catalog, CatalogError, Gate, GateParts, GateSettings,
     doors::{

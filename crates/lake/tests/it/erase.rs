@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use hw_lake::{Doomed, EraseTurn, Eraser, Table, check_table};
 
 use crate::fixture::{READING, World, data_files, integers, read_delta, rejects_delivery};

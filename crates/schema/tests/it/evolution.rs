@@ -151,7 +151,7 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
     (
         "tokenise the items of a list",
         r#""properties":{"a":{"type":"array","items":{"type":"string"}}},"x-extra":"refuse""#,
-        r#""properties":{"a":{"type":"array","items":{"type":"string","x-privacy":"tokenize"}}},"x-extra":"refuse""#,
+        r#""properties":{"a":{"type":"array","items":{"type":"string","x-privacy":"tokenize","x-token-domain":"a"}}},"x-extra":"refuse""#,
         "refused: protection has changed",
     ),
     (
