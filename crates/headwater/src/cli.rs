@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and nothing else.
 //! Always: a command is listed here only once it works. Parses; does nothing.
 
+mod change;
 mod generate;
 #[cfg(test)]
 mod reference;
@@ -10,6 +11,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hw_event::StreamName;
 
+pub use change::{Erase, Plan};
 pub use generate::{Gen, Test, TestFormat};
 
 use crate::config;
@@ -191,39 +193,6 @@ pub struct Verify {
 }
 
 #[derive(Debug, Args)]
-pub struct Erase {
-    /// Whom to forget
-    #[arg(value_name = "SUBJECT")]
-    pub subjects: Vec<String>,
-    /// More of them, one a line; - for standard input
-    #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Why, for the receipt
-    #[arg(long, value_name = "TEXT")]
-    pub reason: Option<String>,
-    /// Only count what would go
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Do not wait until it is done
-    #[arg(long, conflicts_with = "dry_run")]
-    pub no_wait: bool,
-    /// List what was asked for
-    #[arg(long, conflicts_with_all = ["subjects", "file", "dry_run", "show", "check"])]
-    pub list: bool,
-    /// Show how an erasure stands, and its receipt
-    #[arg(long, value_name = "ID", conflicts_with_all = ["subjects", "file", "dry_run", "check"])]
-    pub show: Option<String>,
-    /// Check the signature of a receipt; needs no server
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["subjects", "file", "dry_run"])]
-    pub check: Option<PathBuf>,
-    #[command(flatten)]
-    pub server: ServerArgs,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
 pub struct Doctor {
     /// The project
     #[arg(value_name = "DIR", default_value = ".")]
@@ -273,18 +242,6 @@ pub struct Check {
     #[command(flatten)]
     pub settings: SettingArgs,
     /// Print the faults as a JSON array
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Plan {
-    /// The project
-    #[arg(value_name = "DIR", default_value = ".")]
-    pub directory: PathBuf,
-    #[command(flatten)]
-    pub settings: SettingArgs,
-    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
