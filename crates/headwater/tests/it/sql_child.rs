@@ -109,7 +109,8 @@ async fn processes_come_with_the_first_statement_and_go_when_idle() {
     until("the process in advance", || (server.sql_children().len() == 2).then_some(())).await;
     for n in 1..5 {
         assert_eq!(server.number(&format!("SELECT {n}")).await, n);
-        assert!(server.sql_children().len() <= 2);
+        // One that was idle for too long may still be on its way out.
+        until("no third process", || (server.sql_children().len() <= 2).then_some(())).await;
     }
     // A statement that comes at once finds the same process, if it was not idle for too long on a slow machine.
     until("an end of the idle processes", || server.sql_children().is_empty().then_some(())).await;
