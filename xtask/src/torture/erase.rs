@@ -161,16 +161,15 @@ fn judge(server: &Server, id: &str, round: u64, others: u64) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    let left = server.numbers(&format!(
-        "SELECT count(*) FROM person WHERE who LIKE '{}%' UNION ALL SELECT count(*) FROM person WHERE who LIKE 'stays%' \
-         UNION ALL SELECT count(*) FROM rejects",
-        stem(round)
-    ))?;
-    let mut left: Vec<i64> = left;
-    left.sort_unstable();
+    let count = |rows: String| -> Result<i64> {
+        let numbers = server.numbers(&format!("SELECT count(*) FROM {rows}"))?;
+        numbers.first().copied().context("a count has a row")
+    };
+    let gone = count(format!("person WHERE who LIKE '{}%'", stem(round)))?;
+    let (rejects, kept) = (count("rejects".to_owned())?, count("person WHERE who LIKE 'stays%'".to_owned())?);
     ensure!(
-        left == [0, 0, others.cast_signed()],
-        "rows of those who went, rejects, rows of others: {left:?}, not [0, 0, {others}]"
+        (gone, rejects, kept) == (0, 0, others.cast_signed()),
+        "{gone} rows of those who went, {rejects} rejects, {kept} rows of others, of {others}"
     );
     Ok(())
 }

@@ -308,6 +308,6 @@ impl hw_serve::Erasures for NoErasures {
     }
 
     fn get(&self, _: &str) -> Option<serde_json::Value> {
-        None
+        Some(serde_json::Value::Null)
     }
 }
