@@ -422,10 +422,13 @@ fn trial(launch: &Launch, pristine: &Pristine, damages: &[Damage]) -> Result<Out
     })
 }
 
-/// A line of the ledger that counts less than the right one: a tally was lost with the append that it counts.
+/// A line of the ledger, or of the streams, that counts less than the right one: a tally was lost with the append that it
+/// counts.
 fn is_smaller_sum(line: &str, right: &HashSet<String>) -> bool {
     let parse = |line: &str| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line).ok();
-    let Some(found) = parse(line).filter(|found| found.contains_key("duplicates")) else { return false };
+    let counts =
+        |line: &serde_json::Map<_, _>| line.contains_key("duplicates") || line.contains_key("partitions");
+    let Some(found) = parse(line).filter(counts) else { return false };
     right.iter().filter_map(|line| parse(line)).any(|right| {
         found.iter().all(|(name, value)| {
             match (value.as_u64(), right.get(name).and_then(|value| value.as_u64())) {
