@@ -100,6 +100,11 @@ impl DataDirectory {
         self.path.join("directories")
     }
 
+    /// Marks of the streams that have bytes of an old generation.
+    pub fn generations(&self) -> PathBuf {
+        self.path.join("generations")
+    }
+
     /// Where erasures are written down, if no other place is configured.
     pub fn erasures(&self) -> PathBuf {
         self.path.join("erasures")

@@ -1,10 +1,13 @@
 //! New generations: a schema change that means something else for the rows that are there. They are rewritten in the background;
 //! old data keeps serving, one commit swaps.
 //! Always: a schema of a new generation is declared only when the journal holds no row of the old one that the lake does not
-//! have; from then on the table's new rows wait for the swap. What is left to do is seen in the tables' files, so that a
-//! restart goes on by itself. After the swap old versions, statistics and journal segments go, as in an erasure.
+//! have; from then on the table's new rows wait for the swap. What is left to rewrite is seen in the tables' files, and that old
+//! bytes are still to go by a mark, `generations/<stream's number>`: so a restart goes on by itself. After the swap old versions,
+//! statistics and journal segments go, as in an erasure; then the mark.
 
 use std::{
+    fs, io,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -14,7 +17,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use hw_event::{SchemaNumber, StreamName};
+use hw_event::{SchemaNumber, StreamId, StreamName};
 use hw_gate::Catalog;
 use hw_journal::Log;
 use hw_lake::{Lake, Outdated, RewriteTurn, Rewriting, Table};
@@ -74,6 +77,7 @@ struct Shared {
     vault: Vault,
     housekeeping: Arc<tokio::sync::Mutex<()>>,
     stop: CancellationToken,
+    marks: Marks,
     // Held for a look or a small change.
     pending: Mutex<Vec<Pending>>,
 }
@@ -108,6 +112,7 @@ impl Generations {
         vault: Vault,
         housekeeping: Arc<tokio::sync::Mutex<()>>,
         stop: CancellationToken,
+        marks: Marks,
     ) -> Generations {
         let rewriter = forgetting.lake.rewriter();
         let pending = registry.all().into_iter().filter_map(|stream| {
@@ -115,11 +120,20 @@ impl Generations {
             let outdated = rewriter.outdated(Table::Stream(stream.id), start);
             let read = Arc::new(AtomicU64::new(0));
             let found = Pending { stream, start, outdated, read, phase: "waiting", waiting_for: None };
-            (outdated.files > 0).then_some(found)
+            (outdated.files > 0 || marks.has(found.stream.id)).then_some(found)
         });
         let pending = Mutex::new(pending.collect());
         Generations {
-            shared: Arc::new(Shared { forgetting, registry, hash_key, vault, housekeeping, stop, pending }),
+            shared: Arc::new(Shared {
+                forgetting,
+                registry,
+                hash_key,
+                vault,
+                housekeeping,
+                stop,
+                marks,
+                pending,
+            }),
         }
     }
 
@@ -175,6 +189,7 @@ impl Shared {
         let stream = self.registry.by_id(of.stream.id).ok_or("the stream is gone")?;
         let (number, schema) = stream.current().ok_or("the stream has no schema")?;
         let columns = schema.table_columns().clone();
+        self.mark(of.stream.id, Marks::set).await?;
         {
             // Compaction rests meanwhile: a swap needs the files that it found.
             let _held = self.housekeeping.lock().await;
@@ -191,8 +206,17 @@ impl Shared {
         self.forgetting.drain(wipe.through(), &tell).await?;
         self.forgetting.finish_wipe(&mut wipe, &tell).await?;
         self.forgetting.forget(self.forgetting.lake.eraser(), table, &tell).await?;
+        self.mark(of.stream.id, Marks::clear).await?;
         tracing::info!(stream = %stream.name, "nothing is left of the old generation");
         Ok(())
+    }
+
+    async fn mark(&self, of: StreamId, change: fn(&Marks, StreamId) -> io::Result<()>) -> Result<(), String> {
+        let marks = self.marks.clone();
+        let changed = tokio::task::spawn_blocking(move || change(&marks, of)).await;
+        changed
+            .map_err(|error| error.to_string())?
+            .map_err(|error| format!("cannot mark the generation: {error}"))
     }
 
     /// Returns whether the committer has something to do for it.
@@ -219,6 +243,33 @@ impl Shared {
             RewriteTurn::Offered | RewriteTurn::Waiting => Ok(true),
             RewriteTurn::Current => Ok(false),
             RewriteTurn::Stopped => Err("told to stop".to_owned()),
+        }
+    }
+}
+
+/// Which streams have bytes of an old generation that are still to go: an empty file for each.
+#[derive(Clone)]
+pub struct Marks(pub PathBuf);
+
+impl Marks {
+    fn has(&self, stream: StreamId) -> bool {
+        self.0.join(stream.to_string()).exists()
+    }
+
+    /// Survives a power cut once it has returned.
+    fn set(&self, stream: StreamId) -> io::Result<()> {
+        fs::create_dir_all(&self.0)?;
+        if let Some(parent) = self.0.parent() {
+            fs::File::open(parent)?.sync_all()?;
+        }
+        fs::File::create(self.0.join(stream.to_string()))?.sync_all()?;
+        fs::File::open(&self.0)?.sync_all()
+    }
+
+    fn clear(&self, stream: StreamId) -> io::Result<()> {
+        match fs::remove_file(self.0.join(stream.to_string())) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => fs::File::open(&self.0)?.sync_all(),
         }
     }
 }

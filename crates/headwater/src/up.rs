@@ -40,7 +40,7 @@ use crate::{
     erasure::{self, Erasures},
     exit::Exit,
     forgetting::Forgetting,
-    generation::{self, Generations},
+    generation::{self, Generations, Marks},
     keeping::{self, Keeping},
     memory,
     project::Project,
@@ -248,6 +248,7 @@ pub async fn run(
         vault.clone(),
         housekeeping.clone(),
         stop.clone(),
+        Marks(directory.generations()),
     );
     tokio::spawn(generations.clone().run());
     let tables = Tables::new(journal.clone(), registry, lake.clone());

@@ -85,8 +85,12 @@ impl Erasures {
     pub fn open(parts: Parts) -> anyhow::Result<Erasures> {
         let store = Store::open(&parts.directory, &parts.applied)?;
         let (mut known, mut waiting) = (BTreeMap::new(), Vec::new());
-        for record in store.read_all()? {
-            if record.phase != Phase::Done || !store.is_applied(&record.id) {
+        for mut record in store.read_all()? {
+            let applied = store.is_applied(&record.id);
+            if record.phase == Phase::Done && !applied {
+                record.begin_again();
+            }
+            if !applied {
                 waiting.push((record.requested_at, record.id.clone()));
             }
             known.insert(record.id.clone(), record);

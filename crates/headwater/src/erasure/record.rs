@@ -46,6 +46,9 @@ pub struct Record {
     pub reason: Option<String>,
     pub principal: String,
     pub phase: Phase,
+    /// What its tables had lost before it began, by table: so that its own part is known after any number of restarts.
+    #[serde(default)]
+    pub before: Option<BTreeMap<String, BTreeMap<String, u64>>>,
     /// Rows removed, by stream.
     pub rows: BTreeMap<String, u64>,
     /// Rejects removed, by stream.
@@ -57,6 +60,9 @@ pub struct Record {
     pub entries: u64,
     /// With its signature, once it is done.
     pub receipt: Option<Value>,
+    /// Receipts of other data directories on which it was carried out: those before a backup was restored.
+    #[serde(default)]
+    pub earlier_receipts: Vec<Value>,
     #[serde(skip)]
     pub progress: Progress,
 }
@@ -89,13 +95,24 @@ impl Record {
             reason,
             principal,
             phase: Phase::Requested,
+            before: None,
             rows: BTreeMap::new(),
             rejects: BTreeMap::new(),
             keys: 0,
             entries: 0,
             receipt: None,
+            earlier_receipts: Vec::new(),
             progress: Progress::default(),
         }
+    }
+
+    /// It is to be carried out once more, on another data directory: what it did elsewhere does not count here.
+    pub fn begin_again(&mut self) {
+        self.earlier_receipts.extend(self.receipt.take());
+        self.phase = Phase::Requested;
+        self.before = None;
+        (self.rows, self.rejects) = (BTreeMap::new(), BTreeMap::new());
+        (self.keys, self.entries) = (0, 0);
     }
 
     pub fn digests(&self) -> anyhow::Result<Vec<Digest>> {

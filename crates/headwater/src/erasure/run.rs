@@ -75,6 +75,10 @@ async fn attempt(shared: &Arc<Shared>, record: &mut Record) -> Result<(), String
     let mut work = work_of(shared, &digests, Timestamp(record.requested_at));
     let mut done = Done::default();
 
+    if record.before.is_none() {
+        let before = work.iter().map(|work| (work.name.clone(), erased(shared, work.table)));
+        record.before = Some(before.collect());
+    }
     // First of all, and at once: what is sealed under these keys is gone, wherever its bytes are.
     let subjects = record.vault_subjects().map_err(|error| format!("{error:#}"))?;
     let vault = shared.parts.vault.clone();
@@ -176,7 +180,6 @@ async fn rewrite(
     work: &mut Work,
 ) -> Result<Eraser, String> {
     shared.progress(&record.id, |progress| progress.table = Some(work.name.clone()));
-    let before = erased(shared, work.table);
     loop {
         let stop = shared.parts.stop.clone();
         let (table, mut doomed) = (work.table, std::mem::replace(&mut work.doomed, Box::new(Nothing)));
@@ -196,14 +199,16 @@ async fn rewrite(
             EraseTurn::Stopped => return Err("told to stop".to_owned()),
         }
     }
+    let before =
+        record.before.as_ref().and_then(|before| before.get(&work.name)).cloned().unwrap_or_default();
     let counts = match work.table {
         Table::Stream(_) => &mut record.rows,
         _ => &mut record.rejects,
     };
     for (name, rows) in erased(shared, work.table) {
-        let rows = rows - before.get(&name).copied().unwrap_or(0).min(rows);
+        let rows = rows.saturating_sub(before.get(&name).copied().unwrap_or(0));
         if rows > 0 {
-            *counts.entry(name).or_default() += rows;
+            counts.insert(name, rows);
         }
     }
     Ok(eraser)

@@ -266,6 +266,10 @@ async fn an_erasure_that_is_killed_goes_on() {
         tokio::task::yield_now().await;
     };
     assert!(told["receipt"]["signature"].is_string(), "{told}");
+    // Whatever was done in which life, the receipt counts all of it.
+    let gone = world.gone().len() as i64 / 2;
+    let rows = json!({"app.click": gone * 3, "shop.order": gone * 3, "user.profile": gone * 4});
+    assert_eq!((&told["rows"], &told["rejects"]["user.profile"]), (&rows, &json!(gone * 2)), "{told}");
     world.search();
     assert_eq!(world.left(&server).await, 0);
     assert_eq!(world.others(&server).await, before);
