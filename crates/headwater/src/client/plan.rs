@@ -22,7 +22,7 @@ use crate::{
 
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Rows that a processor rewrites in a second, about; see bench/RESULTS.md.
-const ROWS_PER_SECOND: u64 = 500_000;
+const ROWS_PER_SECOND: u64 = 200_000;
 
 /// What is known of a stream's table.
 struct Known {
