@@ -147,8 +147,9 @@ impl Rewriter {
     }
 }
 
+/// Before there was a second generation no file can be of an older one, whoever wrote it.
 fn is_outdated(file: &LakeFile, start: SchemaNumber) -> bool {
-    file.schema.is_none_or(|schema| schema < start)
+    start.0 > 1 && file.schema.is_none_or(|schema| schema < start)
 }
 
 /// Of each file one, so that each keeps its range of appends and its order.
