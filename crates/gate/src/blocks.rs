@@ -158,9 +158,18 @@ impl RowsPart {
         self.requests.iter().flat_map(|request| of(request).iter().copied()).collect()
     }
 
-    fn rows(&self) -> Result<RecordBatch, BlocksError> {
+    /// Each column as its parts, a part a request.
+    fn columns(&self) -> Vec<Vec<ArrayRef>> {
+        let columns = 0..self.requests[0].batch.num_columns();
+        let part = |request: &RequestRows, column| Arc::clone(request.batch.column(column));
+        columns.map(|column| self.requests.iter().map(|request| part(request, column)).collect()).collect()
+    }
+
+    /// The same, each column in one part with its rows in this order.
+    fn columns_in(&self, order: &UInt32Array) -> Result<Vec<Vec<ArrayRef>>, BlocksError> {
         let columns = self.requests[0].batch.schema();
-        Ok(concat_batches(&columns, self.requests.iter().map(|request| &request.batch))?)
+        let batch = concat_batches(&columns, self.requests.iter().map(|request| &request.batch))?;
+        Ok(take_record_batch(&batch, order)?.columns().iter().map(|column| vec![column.clone()]).collect())
     }
 
     /// `_id` and `_headers` of all rows, where any request of the group had them.
@@ -228,45 +237,46 @@ fn runs(places: impl IntoIterator<Item = (i32, i64)>) -> Vec<Run> {
 
 fn rows_block(key: BlockKey, schema: &Schema, mut part: RowsPart) -> Result<Block, BlocksError> {
     part.order_requests();
-    let mut batch = part.rows()?;
     let mut context = part.context()?;
     let mut origins = origins(&part).map(|origins| Arc::new(origins) as ArrayRef);
     let mut partitions = part.gather(|request| &request.partitions);
     let mut offsets = part.gather(|request| &request.offsets);
     let mut times = part.gather(|request| &request.times);
-    if let Some(order) = partition_order(&partitions) {
-        let pick = |values: &[i64]| order.iter().map(|&row| values[row as usize]).collect::<Vec<_>>();
-        offsets = pick(&offsets);
-        times = pick(&times);
-        partitions = order.iter().map(|&row| partitions[row as usize]).collect();
-        let order = UInt32Array::from(order);
-        batch = take_record_batch(&batch, &order)?;
-        context = context.map(|context| take_record_batch(&context, &order)).transpose()?;
-        origins = origins.map(|origins| take(&origins, &order, None)).transpose()?;
-    }
+    let mut columns = match partition_order(&partitions) {
+        None => part.columns(),
+        Some(order) => {
+            let pick = |values: &[i64]| order.iter().map(|&row| values[row as usize]).collect::<Vec<_>>();
+            offsets = pick(&offsets);
+            times = pick(&times);
+            partitions = order.iter().map(|&row| partitions[row as usize]).collect();
+            let order = UInt32Array::from(order);
+            context = context.map(|context| take_record_batch(&context, &order)).transpose()?;
+            origins = origins.map(|origins| take(&origins, &order, None)).transpose()?;
+            part.columns_in(&order)?
+        }
+    };
     let runs = runs(partitions.iter().copied().zip(offsets.iter().copied()));
     let min_time = Timestamp(times.iter().copied().min().unwrap_or(0));
     let max_time = Timestamp(times.iter().copied().max().unwrap_or(0));
 
-    let user_columns = schema.user_columns().fields().len();
-    let mut arrays: Vec<ArrayRef> = batch.columns()[..user_columns].to_vec();
-    let extra = batch.column(user_columns);
+    // The last of the decoder's columns is `_extra`.
+    let extra = columns.split_off(schema.user_columns().fields().len());
     let mut optional = Optional::NONE;
-    if extra.null_count() < extra.len() {
+    if extra.iter().flatten().any(|part| part.null_count() < part.len()) {
         optional = optional.with(Optional::EXTRA);
-        arrays.push(extra.clone());
+        columns.extend(extra);
     }
     if let Some(context) = context {
         optional = optional.with(Optional::ID).with(Optional::HEADERS);
-        arrays.extend_from_slice(context.columns());
+        columns.extend(context.columns().iter().map(|column| vec![column.clone()]));
     }
     if let Some(origins) = origins {
         optional = optional.with(Optional::ORIGIN);
-        arrays.push(origins);
+        columns.push(vec![origins]);
     }
-    arrays.push(Arc::new(Int64Array::from(offsets)));
-    arrays.push(Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")));
-    let body = RecordBatch::try_new(rows::body_schema(schema, optional), arrays)?;
+    let rows = offsets.len();
+    columns.push(vec![Arc::new(Int64Array::from(offsets))]);
+    columns.push(vec![Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC"))]);
     Ok(Block {
         header: BlockHeader {
             kind: BlockKind::Rows,
@@ -282,7 +292,7 @@ fn rows_block(key: BlockKey, schema: &Schema, mut part: RowsPart) -> Result<Bloc
             }],
             runs,
         },
-        body: rows::encode(&body, Encoding::Plain)?.into(),
+        body: rows::encode_parts(rows, columns.iter().map(Vec::as_slice))?.into(),
     })
 }
 

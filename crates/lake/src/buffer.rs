@@ -1,6 +1,7 @@
 //! What one table has been given and has not committed: rows in memory, and files that only lack their commit.
 //! Always: everything in `(committed, held]` is here; small batches are joined, so that a thousand requests of
-//! one row do not cost a thousand batches.
+//! one row do not cost a thousand batches. Larger ones stay where they were read, with the bytes of the log around them;
+//! not so while the table cannot commit, since nobody knows for how long.
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
@@ -21,8 +22,10 @@ use crate::{
     encoding::Choice,
 };
 
-/// A batch of this many rows is left as it is; smaller ones are joined until they have as many.
-const BATCH_ROWS: usize = 8192;
+/// A batch of this many rows is left as it is: to copy it costs more than to write one batch more.
+const BATCH_ROWS_MIN: usize = 512;
+/// Smaller ones are joined until they have as many.
+const JOINED_ROWS: usize = 8192;
 /// And this many batches are joined whatever they have.
 const SMALL_BATCHES_MAX: usize = 1024;
 /// So many files are encoded alike before the rows are looked at again: that costs as much as writing some thousands.
@@ -49,7 +52,7 @@ pub(crate) struct Buffer {
     /// Synced files that wait for their commit.
     pub written: Vec<DataFile>,
     /// The last attempt to write or commit failed.
-    pub stuck: bool,
+    stuck: bool,
     /// It holds as much as it may and takes no more; `held` stands still.
     pub overflowed: bool,
 }
@@ -118,14 +121,14 @@ impl Buffer {
 
     pub(crate) fn push(&mut self, batch: RecordBatch) {
         self.bytes += batch_bytes(&batch);
-        if batch.num_rows() >= BATCH_ROWS {
+        if batch.num_rows() >= BATCH_ROWS_MIN && !self.stuck {
             self.join_small();
             self.batches.push(batch);
             return;
         }
         self.small_rows += batch.num_rows();
         self.small.push(batch);
-        if self.small_rows >= BATCH_ROWS || self.small.len() >= SMALL_BATCHES_MAX {
+        if self.small_rows >= JOINED_ROWS || self.small.len() >= SMALL_BATCHES_MAX {
             self.join_small();
         }
     }
@@ -141,6 +144,16 @@ impl Buffer {
             }
         }
         self.small.clear();
+    }
+
+    /// The last attempt to commit failed, or did not. What waits for longer than a round must not hold more than itself.
+    pub(crate) fn set_stuck(&mut self, stuck: bool) {
+        if stuck && !self.stuck {
+            self.join_small();
+            self.small = std::mem::take(&mut self.batches);
+            self.join_small();
+        }
+        self.stuck = stuck;
     }
 
     pub(crate) fn has_rows(&self) -> bool {
@@ -165,6 +178,10 @@ impl Buffer {
         self.batches.clear();
         self.bytes = 0;
         self.written.push(file);
+    }
+
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck
     }
 
     pub(crate) fn committed(&mut self) {

@@ -12,16 +12,21 @@ use std::{
     sync::Arc,
 };
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{DataType, Field, SchemaRef},
+};
 use hw_event::{
     SchemaNumber, Seq,
     sabotage::{Bug, armed},
 };
+use hw_schema::{PRIVACY_METADATA, Privacy};
 use parquet::{
     arrow::{ArrowSchemaConverter, ArrowWriter},
     basic::{Compression, ZstdLevel},
     errors::ParquetError,
     file::properties::{EnabledStatistics, WriterProperties},
+    schema::types::ColumnPath,
 };
 use uuid::Uuid;
 
@@ -33,6 +38,9 @@ use crate::{
     store::Syncs,
 };
 
+/// Rows of a page in a hot file: few enough that what a page is made of stays near the processor, and that buffers are
+/// used again instead of growing.
+const HOT_PAGE_ROWS: usize = 4096;
 /// What a writer holds in memory of one file at most, about.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 const ROW_GROUP_ROWS: usize = 1 << 20;
@@ -232,6 +240,17 @@ fn properties(spec: &DataFileSpec, choices: &[Choice]) -> Result<WriterPropertie
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
     let mut properties = encoding::apply(choices, properties);
+    if spec.purpose == Purpose::Hot {
+        // A hot file is one row group, and what is known of it stands in the Delta log already.
+        properties = properties
+            .set_statistics_enabled(EnabledStatistics::None)
+            .set_data_page_row_count_limit(HOT_PAGE_ROWS);
+        for field in spec.columns.fields().iter().filter(|field| is_digest(field)) {
+            // Digits of chance: to look for what repeats in them costs time and brings nothing.
+            let path = ColumnPath::from(field.name().as_str());
+            properties = properties.set_column_compression(path, Compression::UNCOMPRESSED);
+        }
+    }
     // Statistics are set per leaf, and a protected leaf may lie deep inside a struct.
     for leaf in ArrowSchemaConverter::new().convert(&spec.columns)?.columns() {
         let path = leaf.path();
@@ -240,6 +259,11 @@ fn properties(spec: &DataFileSpec, choices: &[Choice]) -> Result<WriterPropertie
         }
     }
     Ok(properties.build())
+}
+
+fn is_digest(field: &Field) -> bool {
+    let hashed = field.metadata().get(PRIVACY_METADATA).is_some_and(|way| way == Privacy::Hash.as_str());
+    hashed && *field.data_type() == DataType::Utf8
 }
 
 /// The writer's own trouble with the disk is the disk's: what was wrapped is unwrapped.

@@ -72,7 +72,8 @@ impl LakeSink {
                 Buffer::of_stream(&stream, number, schema, Seq::ZERO)
             }
         };
-        (buffer.stuck, buffer.overflowed) = (true, true);
+        buffer.set_stuck(true);
+        buffer.overflowed = true;
         self.buffers.insert(table, buffer);
     }
 
@@ -83,7 +84,8 @@ impl LakeSink {
             match self.lake.open_table(table, buffer.name.clone()).await {
                 Ok(()) => {
                     buffer.held = self.lake.committed(table).map_or(Seq::ZERO, |state| state.snapshot.seq);
-                    (buffer.stuck, buffer.overflowed) = (false, false);
+                    buffer.set_stuck(false);
+                    buffer.overflowed = false;
                     self.rewind = Some(self.rewind.map_or(buffer.held, |rewind| rewind.min(buffer.held)));
                     tracing::info!(table = %buffer.name, "the table is in service again");
                     self.lake.set_out_of_service(table, None);
@@ -164,7 +166,7 @@ impl LakeSink {
     fn bound_stuck_tables(&mut self, through: Seq) {
         let mut stuck_bytes = 0;
         for buffer in self.buffers.values_mut() {
-            if buffer.stuck {
+            if buffer.is_stuck() {
                 stuck_bytes += buffer.bytes;
             }
             if !buffer.overflowed {
@@ -172,7 +174,7 @@ impl LakeSink {
             }
         }
         if stuck_bytes > self.lake.settings.stuck_bytes_max {
-            for buffer in self.buffers.values_mut().filter(|buffer| buffer.stuck) {
+            for buffer in self.buffers.values_mut().filter(|buffer| buffer.is_stuck()) {
                 buffer.overflowed = true;
             }
         }
@@ -322,7 +324,7 @@ impl Sink for LakeSink {
 
     /// Tables in trouble are left out: another commit would not make their rows durable.
     fn pending_bytes(&self) -> usize {
-        self.buffers.values().filter(|buffer| !buffer.stuck).map(|buffer| buffer.bytes).sum()
+        self.buffers.values().filter(|buffer| !buffer.is_stuck()).map(|buffer| buffer.bytes).sum()
     }
 
     async fn commit(&mut self) -> Result<Seq, SinkError> {
@@ -349,14 +351,14 @@ impl Sink for LakeSink {
             if !attempted {
                 continue;
             }
-            buffer.stuck = error.is_some();
-            if !buffer.stuck && buffer.overflowed {
+            buffer.set_stuck(error.is_some());
+            if !buffer.is_stuck() && buffer.overflowed {
                 buffer.overflowed = false;
                 self.rewind = Some(self.rewind.map_or(buffer.held, |rewind| rewind.min(buffer.held)));
             }
             let text = error.clone().unwrap_or_default();
             if self.lake.set_fault(table, error) {
-                if buffer.stuck {
+                if buffer.is_stuck() {
                     tracing::error!(table = %buffer.name, error = %text, "a table cannot commit; its rows wait");
                 } else {
                     tracing::info!(table = %buffer.name, "the table commits again");

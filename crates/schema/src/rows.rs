@@ -3,11 +3,13 @@
 
 mod codec;
 mod json;
+mod plain;
 mod rewrite;
 mod tables;
 
 pub use codec::{Encoding, RowsError, decode, decode_columns, encode};
 pub use json::to_json;
+pub use plain::encode_parts;
 pub use rewrite::{Protection, rewrite};
 pub use tables::{
     Optional, adapt, body_schema, ledger_table_batch, ledger_table_schema, rejects_body_schema,

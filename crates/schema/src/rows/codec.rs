@@ -4,7 +4,7 @@
 //! whose header is a `RecordBatch`), zeros up to a multiple of 8, then the buffers.
 //!
 //! Always: `decode` looks at every length before arrow-ipc does, because arrow-ipc slices without looking. Columns
-//! are written exactly as long as they are; whoever makes a batch sees to it that its arrays are no slices.
+//! are written exactly as long as they are.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,6 +21,8 @@ use arrow_ipc::{
     writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions},
 };
 use bytes::Bytes;
+
+use super::plain::encode_parts;
 
 /// How a body is written; the number stands in the block's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,12 +62,15 @@ pub enum RowsError {
     Mismatch(String),
 }
 
-const HEAD_BYTES: usize = 8;
-const ALIGNMENT: usize = 8;
+pub(super) const HEAD_BYTES: usize = 8;
+pub(super) const ALIGNMENT: usize = 8;
 /// LZ4 cannot expand more than this; a length that claims more is a lie told to make us allocate.
 const LZ4_RATIO_MAX: u64 = 255;
 
 pub fn encode(batch: &RecordBatch, encoding: Encoding) -> Result<Vec<u8>, RowsError> {
+    if encoding == Encoding::Plain {
+        return encode_parts(batch.num_rows(), batch.columns().iter().map(std::slice::from_ref));
+    }
     let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?
         .try_with_compression(encoding.compression())?;
     let mut dictionaries = DictionaryTracker::new(true);

@@ -65,6 +65,39 @@ fn bodies_come_back() {
     assert!(rows::decode(&body(&schema, &apply(&schema, &EVENTS).batch).schema(), 3, Bytes::new()).is_err());
 }
 
+/// As if they had been joined first: many parts and few, long and short, slices of others, empty ones.
+#[test]
+fn parts_are_written_as_one() {
+    let schema = everything();
+    let flat = crate::schema(
+        r#"{"type":"object","properties":{"a":{"type":"integer"},"s":{"type":"string"}},"required":["a","s"]}"#,
+    );
+    let texts: Vec<String> =
+        (0..3000).map(|at| format!(r#"{{"a":{at},"s":"{}"}}"#, "y".repeat(at % 7))).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let nested: Vec<&str> = EVENTS.iter().copied().cycle().take(1000).collect();
+    for (schema, events) in [(&flat, &texts), (&schema, &nested)] {
+        let whole = body(schema, &apply(schema, events).batch);
+        for seed in 1..=60u64 {
+            let mut random = Random(seed * 0x9e37_79b9);
+            let longest = [3, 90, 700, 5000][random.below(4)];
+            let mut parts = Vec::new();
+            let mut at = 0;
+            while at < whole.num_rows() {
+                let rows = random.below(longest).min(whole.num_rows() - at);
+                parts.push(whole.slice(at, rows));
+                at += rows;
+            }
+            let columns: Vec<Vec<ArrayRef>> = (0..whole.num_columns())
+                .map(|column| parts.iter().map(|part| part.column(column).clone()).collect())
+                .collect();
+            let bytes = rows::encode_parts(whole.num_rows(), columns.iter().map(Vec::as_slice)).unwrap();
+            let back = rows::decode(&whole.schema(), Encoding::Plain as u8, Bytes::from(bytes)).unwrap();
+            assert_eq!(back, whole, "seed {seed}");
+        }
+    }
+}
+
 /// A compressed column of one byte repeated is large enough to be packed at all.
 #[test]
 fn damaged_bodies_are_errors_or_batches() {
