@@ -1,8 +1,9 @@
 //! The thread that keeps the lake's tables compact, and asks the committer to take over what is ready.
-//! Always: at a low priority; one piece of work at a time. It ends with the process, at the latest: what it has not handed
-//! over costs only the work.
+//! Always: at a low priority, and while the process needs the processors for other things, only what cannot wait; one piece
+//! of work at a time. It ends with the process, at the latest: what it has not handed over costs only the work.
 
 use std::{
+    fs,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
@@ -16,6 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Behind everything that somebody waits for.
 const NICE: i32 = 10;
+/// The load is high when other threads take so much of the processors.
+const HIGH: f64 = 0.5;
+/// In which Linux counts processor time for its users.
+const TICK: Duration = Duration::from_millis(10);
 /// How long it rests when there is nothing to do, and when something failed.
 const IDLE: Duration = Duration::from_secs(1);
 const FAILED: Duration = Duration::from_secs(30);
@@ -41,13 +46,15 @@ impl Compaction {
         if let Err(error) = rustix::process::nice(NICE) {
             tracing::debug!(%error, "compaction has no lower priority");
         }
+        let mut load = Load::new();
         while !self.stop.is_cancelled() {
+            let busy = load.is_high();
             let housekeeping = self.housekeeping.clone();
             let held = self.runtime.block_on(housekeeping.lock());
             let stop = self.stop.clone();
             let compactor = &mut self.compactor;
             // A panic must not be the end of compaction without a word.
-            let turn = catch_unwind(AssertUnwindSafe(|| compactor.turn(&mut |_| !stop.is_cancelled())));
+            let turn = catch_unwind(AssertUnwindSafe(|| compactor.turn(busy, &mut |_| !stop.is_cancelled())));
             if let Ok(Turn::Offered(_)) = turn {
                 self.hand_over();
             }
@@ -83,5 +90,70 @@ impl Compaction {
         while began.elapsed() < time && !self.stop.is_cancelled() {
             thread::sleep(STEP.min(time));
         }
+    }
+}
+
+/// What the other threads of this process take of the processors.
+struct Load {
+    since: Instant,
+    /// Processor time of the others until then.
+    used: Duration,
+    high: bool,
+}
+
+impl Load {
+    fn new() -> Load {
+        Load { since: Instant::now(), used: used_by_others(), high: false }
+    }
+
+    /// Since the last look; one that came a moment ago stands.
+    fn is_high(&mut self) -> bool {
+        let (now, used) = (Instant::now(), used_by_others());
+        let wall = now.duration_since(self.since);
+        if wall >= STEP {
+            let processors = thread::available_parallelism().map_or(1, |count| count.get());
+            self.high = is_high(used.saturating_sub(self.used), wall, processors);
+            (self.since, self.used) = (now, used);
+        }
+        self.high
+    }
+}
+
+fn is_high(used: Duration, wall: Duration, processors: usize) -> bool {
+    used.as_secs_f64() > wall.as_secs_f64() * processors as f64 * HIGH
+}
+
+fn used_by_others() -> Duration {
+    let used = |file: &str| fs::read_to_string(file).ok().and_then(|stat| ticks_in(&stat)).unwrap_or(0);
+    TICK * u32::try_from(used("/proc/self/stat").saturating_sub(used("/proc/thread-self/stat"))).unwrap_or(0)
+}
+
+/// User and system time in a `stat` of Linux: the fourteenth and fifteenth field, the second being a name in parentheses.
+fn ticks_in(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    Some(times.next()?.ok()? + times.next()?.ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn load_is_high_from_half_of_the_processors_on() {
+        let second = Duration::from_secs(1);
+        assert!(!is_high(Duration::from_millis(900), second, 2));
+        assert!(is_high(Duration::from_millis(1100), second, 2));
+        assert!(!is_high(Duration::from_millis(1100), second, 4));
+    }
+
+    #[test]
+    fn times_are_read_behind_whatever_the_process_is_called() {
+        let stat = "17 (head) 9 9 (x)) S 1 17 17 0 -1 4194304 100 0 0 0 250 31 0 0 20 0 9 0 5 1 2";
+        assert_eq!(ticks_in(stat), Some(281));
+        assert_eq!(ticks_in("17 (x) S 1"), None);
+        assert!(
+            std::fs::read_to_string("/proc/thread-self/stat").is_ok_and(|stat| ticks_in(&stat).is_some())
+        );
     }
 }

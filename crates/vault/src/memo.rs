@@ -15,10 +15,10 @@ const ENTRY_BYTES: usize = 64;
 /// Entries that are looked at for one text.
 const WAYS: usize = 8;
 const SETS_MIN: usize = 32;
-/// 65,536 entries, 4 MiB.
-const SETS_MAX: usize = 8192;
+/// 4,096 entries, 264 KiB: what stays near the processor. A larger one costs more to look into than a digest to make.
+const SETS_MAX: usize = 512;
 /// All of them together may take this much; beyond it none grows.
-const BYTES_MAX: usize = 32 * 1024 * 1024;
+const BYTES_MAX: usize = 8 * 1024 * 1024;
 
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 

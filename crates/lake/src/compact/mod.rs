@@ -163,7 +163,8 @@ pub struct Compactor {
 struct Seen {
     version: i64,
     since_millis: i64,
-    done: Option<bool>,
+    /// Nothing was to be done, the table being quiet or not and others busy or not.
+    done: Option<(bool, bool)>,
 }
 
 impl Compactor {
@@ -178,8 +179,9 @@ impl Compactor {
         }
     }
 
-    /// `pace` is told of bytes as they are read; it may wait, and `false` ends the turn.
-    pub fn turn(&mut self, pace: &mut dyn FnMut(u64) -> bool) -> Turn {
+    /// `busy`: others need the processors, so only what cannot wait is done. `pace` is told of bytes as they are read; it may
+    /// wait, and `false` ends the turn.
+    pub fn turn(&mut self, busy: bool, pace: &mut dyn FnMut(u64) -> bool) -> Turn {
         let tables = self.lake.all_tables();
         let mut failed = false;
         for (table, name) in &tables {
@@ -197,7 +199,7 @@ impl Compactor {
             let at = (first + step) % tables.len();
             let (table, name) = &tables[at];
             self.next = at + 1;
-            match self.compact(*table, name, pace) {
+            match self.compact(*table, name, busy, pace) {
                 Ok(true) => return Turn::Offered(*table),
                 Ok(false) => {}
                 Err(Failure::Stopped) => return Turn::Nothing,
@@ -249,6 +251,7 @@ impl Compactor {
         &mut self,
         table: Table,
         name: &str,
+        busy: bool,
         pace: &mut dyn FnMut(u64) -> bool,
     ) -> Result<bool, Failure> {
         let Some(committed) = self.lake.committed(table).filter(|_| !self.lake.offers.has(table)) else {
@@ -261,19 +264,20 @@ impl Compactor {
             *seen = Seen { version, since_millis: now, done: None };
         }
         seen.since_millis = seen.since_millis.min(now);
-        let quiet = now - seen.since_millis >= QUIET_MILLIS;
-        if seen.done == Some(quiet) {
+        let quiet = now - seen.since_millis >= QUIET_MILLIS && !busy;
+        if seen.done == Some((quiet, busy)) {
             return Ok(false);
         }
         let situation = Situation {
             table,
             target: self.lake.settings.compact_to,
             quiet,
+            busy,
             unfit: &self.unfit,
             unordered: &self.unordered,
         };
         let Some(plan) = plan(&committed.snapshot.files, &situation) else {
-            seen.done = Some(quiet);
+            seen.done = Some((quiet, busy));
             return Ok(false);
         };
         let bytes = |files: &[Arc<LakeFile>]| files.iter().map(|file| file.bytes).sum::<u64>();

@@ -8,6 +8,8 @@
 //! 2. files in order are joined as soon as together they make a large one, or when ten of about one size follow each
 //!    other: of the smallest size first, and none that is larger than those behind it together;
 //! 3. when the table has been quiet for a while, what is hot in it is put into order and joined too.
+//!
+//! While others need the processors, the first two wait for four times as many files: a bound, not a rhythm.
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
@@ -15,6 +17,8 @@ use crate::{LakeFile, Table};
 
 /// So many files of about one size become one.
 const FAN_IN: usize = 10;
+/// While others need the processors, four times as many wait.
+const BUSY_FACTOR: u64 = 4;
 /// Files whose rows lie among one another are all open at once, so there may be no more of them.
 const OPEN_MAX: usize = 12;
 /// Files that follow one another are open one at a time.
@@ -44,6 +48,8 @@ pub(super) struct Situation<'a> {
     pub target: u64,
     /// Nothing was committed for a while.
     pub quiet: bool,
+    /// Others need the processors.
+    pub busy: bool,
     /// Files that cannot be read, and those whose rows turned out not to be in order.
     pub unfit: &'a HashSet<PathBuf>,
     pub unordered: &'a HashSet<PathBuf>,
@@ -67,6 +73,14 @@ impl Situation<'_> {
         self.target / 2
     }
 
+    fn patience(&self) -> u64 {
+        if self.busy { BUSY_FACTOR } else { 1 }
+    }
+
+    fn fan_in(&self) -> usize {
+        FAN_IN * self.patience() as usize
+    }
+
     fn in_order(&self, file: &LakeFile) -> bool {
         let one_partition = file.stats.partition.is_some_and(|partition| partition.min == partition.max);
         let system = !matches!(self.table, Table::Stream(_));
@@ -78,8 +92,8 @@ impl Situation<'_> {
             group.chunk_by(|a, b| self.in_order(a) == self.in_order(b)).collect();
         for streak in &streaks {
             let bytes = bytes(streak);
-            let due = streak.len() >= FAN_IN
-                || bytes >= SORT_BYTES.min(self.large())
+            let due = streak.len() >= self.fan_in()
+                || bytes >= (SORT_BYTES * self.patience()).min(self.large())
                 || (self.quiet && bytes >= QUIET_BYTES);
             if !self.in_order(streak[0]) && due {
                 let mut sum = 0;
@@ -113,7 +127,7 @@ impl Situation<'_> {
             let alike = streak.chunk_by(|a, b| (weight(a) < below) == (weight(b) < below));
             for files in alike.filter(|files| weight(files[0]) < below) {
                 let files = without_large_ones(files);
-                if files.len() >= FAN_IN {
+                if files.len() >= self.fan_in() {
                     return plan(files);
                 }
             }
@@ -192,7 +206,36 @@ mod tests {
     fn plan_of(files: &[Arc<LakeFile>], quiet: bool) -> Option<Plan> {
         let (unfit, unordered) = (HashSet::new(), HashSet::new());
         let table = Table::Stream(StreamId(1));
-        plan(files, &Situation { table, target: TARGET, quiet, unfit: &unfit, unordered: &unordered })
+        let busy = false;
+        plan(files, &Situation { table, target: TARGET, quiet, busy, unfit: &unfit, unordered: &unordered })
+    }
+
+    #[test]
+    fn while_others_need_the_processors_four_times_as_many_files_wait() {
+        let (unfit, unordered) = (HashSet::new(), HashSet::new());
+        let table = Table::Stream(StreamId(1));
+        let plan_of = |files: &[Arc<LakeFile>]| {
+            plan(
+                files,
+                &Situation {
+                    table,
+                    target: TARGET,
+                    quiet: false,
+                    busy: true,
+                    unfit: &unfit,
+                    unordered: &unordered,
+                },
+            )
+        };
+        let hot: Vec<_> = (0..39).map(|seq| file(seq, 1000, false, 1)).collect();
+        assert_eq!(plan_of(&hot), None);
+        let hot: Vec<_> = (0..40).map(|seq| file(seq, 1000, false, 1)).collect();
+        assert!(matches!(plan_of(&hot), Some(Plan::Join(files)) if files.len() == 40));
+        // Files that must be put into order are bounded by their bytes too.
+        let mixed: Vec<_> = (0..3).map(|seq| file(seq, SORT_BYTES, false, 2)).collect();
+        assert_eq!(plan_of(&mixed), None);
+        let mixed: Vec<_> = (0..4).map(|seq| file(seq, SORT_BYTES, false, 2)).collect();
+        assert!(matches!(plan_of(&mixed), Some(Plan::Sort(_))));
     }
 
     #[test]

@@ -48,7 +48,7 @@ async fn commit_runs(world: &mut World, commits: u64, runs: &[(i32, u32)]) {
 /// Turns until nothing is left to do; a round of the committer after each.
 async fn compact(world: &mut World, compactor: &mut Compactor) -> usize {
     for turns in 0..100 {
-        match compactor.turn(&mut |_| true) {
+        match compactor.turn(false, &mut |_| true) {
             Turn::Offered(_) => drop(world.commit().await),
             Turn::Nothing => return turns,
             Turn::Failed => panic!("compaction failed"),
@@ -111,8 +111,8 @@ async fn many_small_files_become_one_with_the_same_rows() {
     // A statement that began before.
     let held = world.table(TABLE);
     let mut compactor = world.lake.compactor();
-    assert_eq!(compactor.turn(&mut |_| true), Turn::Offered(TABLE));
-    assert_eq!(compactor.turn(&mut |_| true), Turn::Nothing, "one at a time");
+    assert_eq!(compactor.turn(false, &mut |_| true), Turn::Offered(TABLE));
+    assert_eq!(compactor.turn(false, &mut |_| true), Turn::Nothing, "one at a time");
     assert_eq!(world.table(TABLE).files.len(), 12, "nothing has changed before the committer's round");
     world.commit().await;
 
@@ -134,12 +134,12 @@ async fn many_small_files_become_one_with_the_same_rows() {
 
     // What was replaced stays for an hour, and for as long as somebody has it.
     let files = || data_files(&directory).len();
-    assert_eq!((compactor.turn(&mut |_| true), files()), (Turn::Nothing, 13));
+    assert_eq!((compactor.turn(false, &mut |_| true), files()), (Turn::Nothing, 13));
     clock.advance(HOUR * 2);
-    assert_eq!((compactor.turn(&mut |_| true), files()), (Turn::Nothing, 13));
+    assert_eq!((compactor.turn(false, &mut |_| true), files()), (Turn::Nothing, 13));
     assert_eq!(held.files.iter().flat_map(|file| read(&world, file)).count(), 12);
     drop(held);
-    assert_eq!((compactor.turn(&mut |_| true), files()), (Turn::Nothing, 1));
+    assert_eq!((compactor.turn(false, &mut |_| true), files()), (Turn::Nothing, 1));
     assert!(!old.contains(&data_files(&directory)[0]));
     world.reopen().await;
     assert_eq!(world.table(TABLE).files, table.files);
@@ -342,7 +342,7 @@ async fn the_committer_goes_on_while_files_are_prepared() {
     let (mut world, _) = world_with(|_| {}).await;
     commit_runs(&mut world, 10, &[(0, 3)]).await;
     let mut compactor = world.lake.compactor();
-    assert_eq!(compactor.turn(&mut |_| true), Turn::Offered(TABLE));
+    assert_eq!(compactor.turn(false, &mut |_| true), Turn::Offered(TABLE));
     let delivery = world.rows(&[READING, ENGINE], 4);
     world.apply(delivery).await;
     assert_eq!(world.commit().await, Seq(11));
@@ -353,7 +353,7 @@ async fn the_committer_goes_on_while_files_are_prepared() {
     commit_runs(&mut world, 9, &[(0, 3)]).await;
     let before = data_files(&world.root().join("sensor.reading"));
     let mut asked = 0;
-    let stopped = compactor.turn(&mut |bytes| {
+    let stopped = compactor.turn(false, &mut |bytes| {
         asked += u64::from(bytes > 0);
         asked < 3
     });

@@ -89,11 +89,11 @@ async fn world(call: u64, once: bool) -> (World, Arc<Failing>, Arc<ManualClock>)
 /// Compaction, an append, and what is old goes.
 async fn live(world: &mut World, clock: &ManualClock) {
     let mut compactor = world.lake.compactor();
-    let _ = compactor.turn(&mut |_| true);
+    let _ = compactor.turn(false, &mut |_| true);
     let _ = append(world).await;
     let _ = append(world).await;
     clock.advance(Duration::from_secs(7200));
-    let _ = compactor.turn(&mut |_| true);
+    let _ = compactor.turn(false, &mut |_| true);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,11 +118,11 @@ async fn a_death_at_any_step_costs_only_the_work() {
         }
         clock.advance(Duration::from_secs(7200));
         let mut compactor = world.lake.compactor();
-        while let Turn::Offered(_) = compactor.turn(&mut |_| true) {
+        while let Turn::Offered(_) = compactor.turn(false, &mut |_| true) {
             world.commit().await;
         }
         clock.advance(Duration::from_secs(7200));
-        assert_eq!(compactor.turn(&mut |_| true), Turn::Nothing);
+        assert_eq!(compactor.turn(false, &mut |_| true), Turn::Nothing);
         let table = world.table(TABLE);
         assert!(table.files.len() < 5, "call {call}: {}", table.files.len());
         assert_eq!(data_files(&directory).len(), table.files.len(), "call {call}: nothing else is left");
@@ -146,11 +146,11 @@ async fn a_call_that_fails_once_is_made_good_by_the_same_process() {
         let mut compactor = world.lake.compactor();
         for _ in 0..3 {
             append(&mut world).await;
-            let _ = compactor.turn(&mut |_| true);
+            let _ = compactor.turn(false, &mut |_| true);
         }
         world.commit().await;
         clock.advance(Duration::from_secs(7200));
-        let _ = compactor.turn(&mut |_| true);
+        let _ = compactor.turn(false, &mut |_| true);
         let directory = world.root().join("sensor.reading");
         assert!(world.lake.faults().is_empty(), "call {call}: {:?}", world.lake.faults());
         let table = world.table(TABLE);
@@ -179,14 +179,14 @@ async fn what_rots_is_not_compacted() {
     let before = data_files(&directory);
     let mut compactor = world.lake.compactor();
     for _ in 0..3 {
-        assert_eq!(compactor.turn(&mut |_| true), Turn::Nothing);
+        assert_eq!(compactor.turn(false, &mut |_| true), Turn::Nothing);
     }
     assert_eq!(data_files(&directory), before);
     // Those behind it go their way.
     for _ in 0..8 {
         append(&mut world).await;
     }
-    assert_eq!(compactor.turn(&mut |_| true), Turn::Offered(TABLE));
+    assert_eq!(compactor.turn(false, &mut |_| true), Turn::Offered(TABLE));
     world.commit().await;
     assert_eq!(world.table(TABLE).files.len(), 6);
     let found = check_table(&directory, &mut |_| {});
@@ -202,7 +202,7 @@ async fn an_offer_that_comes_too_late_is_let_go() {
     let (mut world, _, clock) = world(0, false).await;
     let directory = world.root().join("sensor.reading");
     let mut compactor = world.lake.compactor();
-    assert_eq!(compactor.turn(&mut |_| true), Turn::Offered(TABLE));
+    assert_eq!(compactor.turn(false, &mut |_| true), Turn::Offered(TABLE));
     let gone = world.table(TABLE).files[3].path.clone();
     let name = gone.file_name().unwrap().to_str().unwrap();
     let foreign = format!(
@@ -216,7 +216,7 @@ async fn an_offer_that_comes_too_late_is_let_go() {
     assert_eq!(world.table(TABLE).files.len(), 10);
     clock.advance(Duration::from_secs(7200));
     // The rest of it is ten files again.
-    assert_eq!(compactor.turn(&mut |_| true), Turn::Offered(TABLE));
+    assert_eq!(compactor.turn(false, &mut |_| true), Turn::Offered(TABLE));
     world.commit().await;
     assert_eq!(integers(&read_delta(&directory).await, "_offset"), left);
     assert_eq!(world.table(TABLE).files.len(), 1);
@@ -230,7 +230,7 @@ async fn a_second_committer_meets_a_compacted_table() {
     let other = Lake::open(&world.root(), JOURNAL, registry, settings).await.unwrap();
     let mut twin = other.sink();
     let mut compactor = world.lake.compactor();
-    assert_eq!(compactor.turn(&mut |_| true), Turn::Offered(TABLE));
+    assert_eq!(compactor.turn(false, &mut |_| true), Turn::Offered(TABLE));
     world.commit().await;
     let delivery = world.rows(&[READING, ENGINE], 3);
     twin.apply(delivery).await.unwrap();

@@ -254,7 +254,7 @@ async fn growth_bytes_an_event() {
                 figures.clock.advance(Duration::from_secs(60));
             }
             // The first turn after the clock was turned only sees that nothing came.
-            while let Turn::Offered(_) = compactor.turn(&mut |_| true) {
+            while let Turn::Offered(_) = compactor.turn(false, &mut |_| true) {
                 sink.commit().await.unwrap();
                 pieces += 1;
             }
@@ -334,7 +334,7 @@ async fn growth_of_commits_and_opens() {
         }
         figures.clock.advance(Duration::from_secs(2));
         let began = cpu();
-        offers += u64::from(compactor.turn(&mut |_| true) != Turn::Nothing);
+        offers += u64::from(compactor.turn(false, &mut |_| true) != Turn::Nothing);
         compacting.push(cpu().saturating_sub(began));
         let at = [300, 1000, 3000, 10_000, commits].into_iter().find(|at| commit <= *at).unwrap_or(commits);
         if commit + LOOK == at {

@@ -432,7 +432,7 @@ impl Run {
             self.world.lake_disk.inject(1 + self.compaction.below(12), Fault::PowerCut);
         }
         for _ in 0..1 + self.compaction.below(3) {
-            let turn = boot.compactor.turn(&mut |_| true);
+            let turn = boot.compactor.turn(false, &mut |_| true);
             self.oracle.trace(self.world.lake_disk.calls());
             if let Turn::Offered(_) = turn {
                 self.seen.compactions += 1;
