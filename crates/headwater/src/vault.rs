@@ -51,7 +51,7 @@ pub fn open(
         bail!(
             "the vault {} is gone, but the stream {:?} has tokens\n  \
              restore it from a backup of the data directory; without it no token can be revealed",
-            path.display(),
+            Vault::file(&path).display(),
             stream.name.as_str()
         );
     }

@@ -80,8 +80,8 @@ pub(crate) struct Cabinet {
 }
 
 impl Cabinet {
-    pub fn exists(directory: &Path) -> bool {
-        directory.join(FILE).exists()
+    pub fn file(directory: &Path) -> PathBuf {
+        directory.join(FILE)
     }
 
     /// Opens the vault in `directory`, or makes one with `key`, which is sealed already; returns it with the sealed key.

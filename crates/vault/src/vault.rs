@@ -3,7 +3,7 @@
 //! taken is in no byte of the file when it returns. Clear values leave only through `reveal`. Knows no streams or schemas.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
@@ -91,8 +91,13 @@ pub struct VaultStatus {
 }
 
 impl Vault {
+    /// Where a vault in `directory` rests.
+    pub fn file(directory: &Path) -> PathBuf {
+        Cabinet::file(directory)
+    }
+
     pub fn exists(directory: &Path) -> bool {
-        Cabinet::exists(directory)
+        Cabinet::file(directory).exists()
     }
 
     /// Opens the vault in `directory`, all of which is read and checked, or makes one there.

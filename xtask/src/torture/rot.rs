@@ -30,6 +30,7 @@ use super::{
 
 /// Small, since it is copied for every trial.
 const CONFIG: &str = "[tcp.sensors]\nlisten = \"127.0.0.1:0\"\nstream = \"reading\"\nack = true\n\
+                      [privacy]\nreveal = true\n\
                       [lake]\ncommit_every = \"5ms\"\n[journal]\nsegment = \"256KiB\"\nbudget = \"16MiB\"\n";
 const PARTITIONS: u64 = 8;
 /// Lives before the damage, and then some events that only the journal has.
@@ -50,6 +51,9 @@ const QUESTIONS: &[&str] = &[
     "SELECT * FROM ledger",
     "SELECT stream, schema, partitions, events, rejected FROM streams",
 ];
+
+/// Tokens that are asked for, and the most that one request may have.
+const TOKENS: &str = "SELECT DISTINCT email FROM reading WHERE email IS NOT NULL ORDER BY email LIMIT 100";
 
 /// What everything that is read looked like, a set of lines for each question.
 type Answers = Vec<HashSet<String>>;
@@ -159,6 +163,11 @@ pub fn run(options: &Options) -> Result<()> {
     report.finish()
 }
 
+/// That of all drivers, with tokens, so that there is a vault.
+fn schema() -> String {
+    SCHEMA.replace("\"x-privacy\": \"hash\"", "\"x-privacy\": \"tokenize\"")
+}
+
 /// A data directory with some of everything in it, and what it answers.
 fn prepare(
     options: &Options,
@@ -169,7 +178,8 @@ fn prepare(
     let place = directory.join(state);
     let data = place.join("data");
     std::fs::create_dir_all(&place)?;
-    let files = [("headwater.toml", CONFIG), ("schemas/reading.json", SCHEMA)];
+    let schema = schema();
+    let files = [("headwater.toml", CONFIG), ("schemas/reading.json", schema.as_str())];
     let mut launch = Launch::new(&options.binary, &place, &data, &files)?;
     let mut lives = Lives::begin(launch.clone(), random)?;
     for _ in 0..LIVES {
@@ -244,6 +254,7 @@ fn kind_of(path: &Path) -> Option<&'static str> {
         "journal" => Some("free segment"),
         "catalog" => Some("catalog"),
         "directories" => Some("directories"),
+        "vault" => Some("vault"),
         "lake" if text.contains("_delta_log") && is(".json") => Some("delta log"),
         "lake" if text.contains("_delta_log") => Some("checkpoint"),
         "lake" if is(".parquet") => Some("parquet"),
@@ -283,7 +294,25 @@ fn read_all(server: &Server) -> Result<Answers, String> {
         }
         answers.push(answer.text().lines().map(str::to_owned).collect());
     }
+    answers.push(reveal(server)?);
     Ok(answers)
+}
+
+/// What the tokens stand for.
+fn reveal(server: &Server) -> Result<HashSet<String>, String> {
+    let rows = server.rows(TOKENS).map_err(|error| format!("{TOKENS}: {error:#}"))?;
+    let tokens: Vec<&String> = rows.iter().flatten().collect();
+    let body = serde_json::json!({"domain": "email", "tokens": tokens, "reason": "rot"}).to_string();
+    let path = "/v1/tokens/reveal";
+    let headers = [("content-type", "application/json")];
+    let answer = Connection::open(&server.addresses.http)
+        .and_then(|mut connection| connection.ask("POST", path, &headers, body.as_bytes()))
+        .map_err(|error| format!("{path}: {error}"))?;
+    let revealed = answer.json();
+    match revealed["tokens"].as_array().filter(|_| answer.status == 200) {
+        Some(tokens) => Ok(tokens.iter().map(ToString::to_string).collect()),
+        None => Err(format!("{path}: {} {}", answer.status, answer.text())),
+    }
 }
 
 fn work(
@@ -296,7 +325,8 @@ fn work(
     tally: &Mutex<Tally>,
 ) -> Result<()> {
     std::fs::create_dir_all(place)?;
-    let files = [("headwater.toml", CONFIG), ("schemas/reading.json", SCHEMA)];
+    let schema = schema();
+    let files = [("headwater.toml", CONFIG), ("schemas/reading.json", schema.as_str())];
     let launch = Launch::new(&options.binary, place, &place.join("data"), &files)?;
     while done.fetch_add(DAMAGES_AT_ONCE as u64, Ordering::SeqCst) < trials {
         let pristine = &states[random.below(states.len() as u64) as usize];
