@@ -379,6 +379,8 @@ impl Inner {
         };
         let now = self.parts.clock.now();
         let mut rejects = Vec::with_capacity(rejected.len());
+        let mut sealer = None;
+        let count = rejected.len();
         for reject in rejected {
             let Rejected { index, code, path, mut message, mut byte_offset } = reject;
             if let Some(fault) = attributes.and_then(|attributes| attributes.fault(index as usize))
@@ -391,11 +393,16 @@ impl Inner {
             let payload = match retried {
                 // It has been a reject all along, with its bytes.
                 Some(_) => Vec::new(),
-                None => self
-                    .parts
-                    .seal_keys
-                    .seal(stream.id, now, &body[event.start..event.end])
-                    .map_err(|error| Refusal::Disk(error.to_string()))?,
+                None => {
+                    let sealer = match &mut sealer {
+                        Some(sealer) => sealer,
+                        none => {
+                            let made = self.parts.seal_keys.sealer(stream.id, now, count);
+                            none.insert(made.map_err(|error| Refusal::Disk(error.to_string()))?)
+                        }
+                    };
+                    sealer.seal(&body[event.start..event.end])
+                }
             };
             let error = EventError { index, code, path, message };
             rejects.push(SealedReject { error, byte_offset, payload });

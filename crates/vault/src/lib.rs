@@ -21,7 +21,7 @@ pub use cabinet::VaultError;
 pub use hash::{DIGEST_CHARS, HashKey};
 pub use memo::Digests;
 pub use root::{NotAKey, RootKey};
-pub use seal::{OpenError, SealKeys};
+pub use seal::{OpenError, SealKeys, Sealer};
 pub use sign::{SigningKey, verify_signature};
 pub use store::{FileKeyStore, Key, KeyStore, KeyStoreError, MemoryKeyStore, SystemEntropy};
 pub use subject::SubjectId;

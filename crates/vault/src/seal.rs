@@ -21,6 +21,7 @@ use crate::store::{KeyStore, KeyStoreError};
 const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 13;
 const NONCE_BYTES: usize = 12;
+const NONCES_AT_ONCE_MAX: usize = 256;
 /// Ciphers kept ready; one a stream and day in use.
 const CIPHERS_MAX: usize = 1024;
 
@@ -46,29 +47,30 @@ impl SealKeys {
         SealKeys { store, entropy, ciphers: Mutex::default() }
     }
 
-    /// Seals `plain` under the key of `stream` and the day of `now`, which is made durable first where it is new.
-    pub fn seal(&self, stream: StreamId, now: Timestamp, plain: &[u8]) -> Result<Vec<u8>, KeyStoreError> {
+    /// For about `count` payloads under the key of `stream` and the day of `now`, which is made durable first where it is new.
+    pub fn sealer(
+        &self,
+        stream: StreamId,
+        now: Timestamp,
+        count: usize,
+    ) -> Result<Sealer<'_>, KeyStoreError> {
         let day = u32::try_from(now.day()).unwrap_or(0);
         let cipher = match self.cipher(stream.0, day)? {
             Some(cipher) => cipher,
             None => self.make(stream.0, day)?,
         };
-        let mut sealed = Vec::with_capacity(HEAD_BYTES + NONCE_BYTES + plain.len() + 16);
-        sealed.push(VERSION);
-        sealed.extend_from_slice(&stream.0.to_le_bytes());
-        sealed.extend_from_slice(&day.to_le_bytes());
-        let mut nonce = [0u8; NONCE_BYTES];
-        self.entropy.fill(&mut nonce);
-        sealed.extend_from_slice(&nonce);
-        sealed.extend_from_slice(plain);
-        let (head, text) = sealed.split_at_mut(HEAD_BYTES);
-        let text = &mut text[NONCE_BYTES..];
-        let tag = cipher.encrypt_inout_detached(&nonce.into(), head, text.into());
-        let tag = tag.unwrap_or_else(|_| {
-            unreachable!("AES-GCM-SIV takes up to 64 GiB; an event is bounded far below")
-        });
-        sealed.extend_from_slice(&tag);
-        Ok(sealed)
+        let mut head = [0; HEAD_BYTES];
+        head[0] = VERSION;
+        head[1..9].copy_from_slice(&stream.0.to_le_bytes());
+        head[9..].copy_from_slice(&day.to_le_bytes());
+        let nonces = Vec::new();
+        Ok(Sealer {
+            cipher,
+            head,
+            entropy: &*self.entropy,
+            nonces,
+            at_once: count.clamp(1, NONCES_AT_ONCE_MAX),
+        })
     }
 
     pub fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
@@ -131,6 +133,45 @@ impl SealKeys {
     }
 }
 
+/// Seals under one key. Each payload has a nonce of its own, by chance.
+pub struct Sealer<'a> {
+    cipher: Arc<Aes256GcmSiv>,
+    head: [u8; HEAD_BYTES],
+    entropy: &'a dyn Entropy,
+    /// Drawn and not used yet.
+    nonces: Vec<[u8; NONCE_BYTES]>,
+    at_once: usize,
+}
+
+impl Sealer<'_> {
+    pub fn seal(&mut self, plain: &[u8]) -> Vec<u8> {
+        let nonce = self.nonce();
+        let mut sealed = Vec::with_capacity(HEAD_BYTES + NONCE_BYTES + plain.len() + 16);
+        sealed.extend_from_slice(&self.head);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(plain);
+        let text = &mut sealed[HEAD_BYTES + NONCE_BYTES..];
+        let tag = self.cipher.encrypt_inout_detached(&nonce.into(), &self.head, text.into());
+        let tag = tag.unwrap_or_else(|_| {
+            unreachable!("AES-GCM-SIV takes up to 64 GiB; an event is bounded far below")
+        });
+        sealed.extend_from_slice(&tag);
+        sealed
+    }
+
+    fn nonce(&mut self) -> [u8; NONCE_BYTES] {
+        loop {
+            match self.nonces.pop() {
+                Some(nonce) => return nonce,
+                None => {
+                    self.nonces.resize(self.at_once, [0; NONCE_BYTES]);
+                    self.entropy.fill(self.nonces.as_flattened_mut());
+                }
+            }
+        }
+    }
+}
+
 fn name(stream: u64, day: u32) -> String {
     format!("rejects-{stream}-{day}")
 }
@@ -149,22 +190,37 @@ mod tests {
         SealKeys::new(Arc::new(MemoryKeyStore::default()), Arc::new(SystemEntropy))
     }
 
+    fn seal(keys: &SealKeys, stream: u64, now: Timestamp, plain: &[u8]) -> Vec<u8> {
+        keys.sealer(StreamId(stream), now, 1).unwrap().seal(plain)
+    }
+
     const DAY: i64 = Timestamp::MICROS_PER_DAY;
 
     #[test]
     fn what_was_sealed_opens_to_the_same_bytes() {
         let keys = keys();
         for plain in [&b""[..], b"{\"email\":\"a@b.c\"}", &[0xff; 70_000]] {
-            let sealed = keys.seal(StreamId(3), Timestamp(20_000 * DAY), plain).unwrap();
+            let sealed = seal(&keys, 3, Timestamp(20_000 * DAY), plain);
             assert_eq!(keys.open(&sealed).unwrap(), plain);
             assert!(plain.len() < 16 || !sealed.windows(plain.len().min(16)).any(|w| w == &plain[..16]));
         }
     }
 
     #[test]
+    fn no_two_payloads_have_one_nonce() {
+        let keys = keys();
+        let mut sealer = keys.sealer(StreamId(3), Timestamp(20_000 * DAY), 5).unwrap();
+        let sealed: Vec<Vec<u8>> = (0..1000).map(|_| sealer.seal(b"the same")).collect();
+        let nonces: std::collections::HashSet<&[u8]> =
+            sealed.iter().map(|sealed| &sealed[HEAD_BYTES..HEAD_BYTES + NONCE_BYTES]).collect();
+        assert_eq!(nonces.len(), sealed.len());
+        assert!(sealed.iter().all(|sealed| keys.open(sealed).unwrap() == b"the same"));
+    }
+
+    #[test]
     fn every_changed_byte_is_noticed() {
         let keys = keys();
-        let sealed = keys.seal(StreamId(3), Timestamp(20_000 * DAY), b"payload").unwrap();
+        let sealed = seal(&keys, 3, Timestamp(20_000 * DAY), b"payload");
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
@@ -176,8 +232,8 @@ mod tests {
     #[test]
     fn an_expired_day_cannot_be_opened() {
         let keys = keys();
-        let old = keys.seal(StreamId(1), Timestamp(100 * DAY), b"old").unwrap();
-        let new = keys.seal(StreamId(1), Timestamp(101 * DAY), b"new").unwrap();
+        let old = seal(&keys, 1, Timestamp(100 * DAY), b"old");
+        let new = seal(&keys, 1, Timestamp(101 * DAY), b"new");
         assert_eq!(keys.expire(Timestamp(101 * DAY)).unwrap(), 1);
         assert!(matches!(keys.open(&old), Err(OpenError::Expired)));
         assert_eq!(keys.open(&new).unwrap(), b"new");

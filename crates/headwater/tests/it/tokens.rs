@@ -218,7 +218,10 @@ async fn a_root_key_is_changed_and_a_vault_that_is_wrong_or_gone_is_refused() {
     assert!(stderr.contains("vault.redb is damaged"), "{stderr}");
     std::fs::remove_file(&vault).unwrap();
     let (_, stderr) = Server::try_start(&project, &data, &[&setting]).err().unwrap();
-    assert!(stderr.contains("vault.redb is gone, but the stream") && stderr.contains("has tokens"), "{stderr}");
+    assert!(
+        stderr.contains("vault.redb is gone, but the stream") && stderr.contains("has tokens"),
+        "{stderr}"
+    );
     assert!(!vault.exists());
     std::fs::write(&vault, &whole).unwrap();
     let server = Server::start_with(&project, &data, &[&setting]);
