@@ -9,6 +9,7 @@ mod document;
 mod draft;
 mod files;
 mod keywords;
+pub(crate) mod protobuf;
 
 use std::collections::BTreeMap;
 
@@ -28,10 +29,11 @@ pub enum Notation {
     Json,
     Capnp,
     Avro,
+    Protobuf,
 }
 
 impl Notation {
-    pub const ALL: &[Notation] = &[Notation::Json, Notation::Capnp, Notation::Avro];
+    pub const ALL: &[Notation] = &[Notation::Json, Notation::Capnp, Notation::Avro, Notation::Protobuf];
 
     /// The ending of its files' names, and its name in `x-notation`.
     pub fn extension(self) -> &'static str {
@@ -39,6 +41,7 @@ impl Notation {
             Notation::Json => "json",
             Notation::Capnp => "capnp",
             Notation::Avro => "avsc",
+            Notation::Protobuf => "proto",
         }
     }
 
@@ -51,6 +54,7 @@ impl Notation {
             Notation::Json => "JSON Schema",
             Notation::Capnp => "Cap'n Proto",
             Notation::Avro => "Avro",
+            Notation::Protobuf => "Protobuf",
         }
     }
 }
@@ -87,7 +91,7 @@ impl Schema {
         fetch: &mut Fetch<'_>,
     ) -> Result<Translated, Vec<FileFault>> {
         let mut problems = Problems::default();
-        let files = match notation {
+        let (files, draft) = match notation {
             Notation::Json => {
                 let as_file = |fault: Fault| FileFault { file: main.to_owned(), fault };
                 return match Schema::parse(text) {
@@ -98,13 +102,21 @@ impl Schema {
                     Err(faults) => Err(faults.into_iter().map(as_file).collect()),
                 };
             }
-            Notation::Capnp => capnp::load(main, text, fetch, &mut problems),
-            Notation::Avro => Files::new(main, text),
-        };
-        let draft = match notation {
-            Notation::Capnp => capnp::draft(&files, stream, None, &mut problems),
-            Notation::Avro => avro::draft(&files, &mut problems),
-            Notation::Json => None,
+            Notation::Capnp => {
+                let files = capnp::load(main, text, fetch, &mut problems);
+                let draft = capnp::draft(&files, stream, None, &mut problems);
+                (files, draft)
+            }
+            Notation::Avro => {
+                let files = Files::new(main, text);
+                let draft = avro::draft(&files, &mut problems);
+                (files, draft)
+            }
+            Notation::Protobuf => {
+                let loaded = protobuf::load(main, text, fetch, &mut problems);
+                let draft = protobuf::draft(&loaded, stream, &mut problems);
+                (loaded.files, draft)
+            }
         };
         document::finish(notation, files, draft, problems)
     }
@@ -112,6 +124,17 @@ impl Schema {
     pub fn notation(&self) -> Notation {
         self.notation.as_ref().map_or(Notation::Json, |text| text.notation)
     }
+}
+
+/// The names that the type of a stream's events may have where nothing else tells which one it is: that of the stream, its
+/// last part, or `Event`.
+pub(crate) fn root_names(stream: &str) -> [String; 3] {
+    let capitalised = |text: &str| {
+        let mut chars = text.chars();
+        chars.next().map_or(String::new(), |first| first.to_ascii_uppercase().to_string() + chars.as_str())
+    };
+    let parts: Vec<String> = stream.split(['.', '_', '-']).map(capitalised).collect();
+    [parts.concat(), parts.last().cloned().unwrap_or_default(), "Event".to_owned()]
 }
 
 /// The files of a notation as they are kept: the name of the first, and all of them.

@@ -5,13 +5,14 @@
 
 mod avro;
 mod capnp;
+mod protobuf;
 mod text;
 
 use std::{fmt, ops::Range, sync::Arc};
 
 use hw_event::RejectCode;
 
-pub(crate) use self::text::Text;
+pub(crate) use self::text::{Text, quoted_name};
 use crate::{
     Schema,
     notation::{self, Files, Notation, NotationText, Problems},
@@ -29,6 +30,8 @@ pub enum PayloadForm {
     AvroDatum,
     /// An object container file, which brings its writer's schema.
     AvroFile,
+    /// One message of Protobuf; delimited: messages, each behind its length.
+    Protobuf { delimited: bool },
 }
 
 impl PayloadForm {
@@ -36,6 +39,7 @@ impl PayloadForm {
         match self {
             PayloadForm::Capnp { .. } => Notation::Capnp,
             PayloadForm::AvroDatum | PayloadForm::AvroFile => Notation::Avro,
+            PayloadForm::Protobuf { .. } => Notation::Protobuf,
         }
     }
 }
@@ -104,6 +108,7 @@ impl fmt::Debug for PayloadReader {
 pub(crate) enum Meaning {
     Capnp(notation::capnp::Structs),
     Avro(Arc<notation::avro::Types>),
+    Protobuf(notation::protobuf::Messages),
 }
 
 /// From the text that is kept with a schema. `None`: it is not understood any more.
@@ -116,6 +121,10 @@ pub(crate) fn meaning(text: &NotationText) -> Option<Meaning> {
         Notation::Capnp => {
             let files: Files = notation::capnp::load(&text.main, main, &mut fetch, &mut Problems::default());
             notation::capnp::structs(&files, &text.root).map(Meaning::Capnp)
+        }
+        Notation::Protobuf => {
+            let loaded = notation::protobuf::load(&text.main, main, &mut fetch, &mut Problems::default());
+            notation::protobuf::messages(&loaded, &text.root).map(Meaning::Protobuf)
         }
     }
 }
@@ -149,6 +158,13 @@ impl PayloadReader {
                 reader.writer = opened.writer;
                 (opened.unpacked, opened.frames)
             }
+            // A message in which nothing was set has no bytes.
+            PayloadForm::Protobuf { delimited: false } => {
+                (None, vec![Frame { bytes: 0..body.len(), fault: None }])
+            }
+            PayloadForm::Protobuf { delimited: true } => {
+                (None, protobuf::frames(body, events_max).ok_or(PayloadRefused::TooManyEvents)?)
+            }
         };
         Ok(PayloadOpened { unpacked, frames, reader })
     }
@@ -158,7 +174,10 @@ impl PayloadReader {
     pub(crate) fn place(&self, at: usize) -> usize {
         match self.form {
             PayloadForm::Capnp { packed: true } => 0,
-            PayloadForm::Capnp { packed: false } | PayloadForm::AvroDatum | PayloadForm::AvroFile => at,
+            PayloadForm::Capnp { packed: false }
+            | PayloadForm::AvroDatum
+            | PayloadForm::AvroFile
+            | PayloadForm::Protobuf { .. } => at,
         }
     }
 
@@ -180,6 +199,7 @@ impl PayloadReader {
             Meaning::Avro(types) => {
                 avro::write(self.writer.as_deref().unwrap_or(types), types, bytes, text_max, text)
             }
+            Meaning::Protobuf(messages) => protobuf::write(messages, bytes, text),
         }
     }
 }

@@ -9,18 +9,22 @@ const EVENTS_MAX: usize = 1000;
 
 const BYTES_MAX: usize = 4 << 20;
 
-const FORMS: [PayloadForm; 4] = [
+const FORMS: [PayloadForm; 6] = [
     PayloadForm::Capnp { packed: false },
     PayloadForm::Capnp { packed: true },
     PayloadForm::AvroDatum,
     PayloadForm::AvroFile,
+    PayloadForm::Protobuf { delimited: false },
+    PayloadForm::Protobuf { delimited: true },
 ];
 
 fn schema(notation: Notation) -> &'static Arc<Schema> {
     static CAPNP: OnceLock<Arc<Schema>> = OnceLock::new();
     static AVRO: OnceLock<Arc<Schema>> = OnceLock::new();
+    static PROTOBUF: OnceLock<Arc<Schema>> = OnceLock::new();
     let (kept, text) = match notation {
         Notation::Avro => (&AVRO, include_str!("../../tests/payloads/every.avsc")),
+        Notation::Protobuf => (&PROTOBUF, include_str!("../../tests/payloads/every.proto")),
         Notation::Capnp | Notation::Json => (&CAPNP, include_str!("../../tests/payloads/every.capnp")),
     };
     kept.get_or_init(|| {
@@ -41,9 +45,17 @@ pub fn payload(data: &[u8]) {
         let body = opened.unpacked.as_deref().unwrap_or(body);
         return judge(schema, &reader, body, &frames);
     }
+    let is_protobuf = FORMS[form].notation() == Notation::Protobuf;
+    let is_delimited = FORMS[form] == PayloadForm::Protobuf { delimited: true };
     let mut end = 0;
     for frame in &frames {
-        assert!(frame.bytes.start == end && frame.bytes.end > end, "bytes are lost between events");
+        // A length stands between events, and an event of Protobuf may have no bytes.
+        let starts = match is_delimited && frame.fault.is_none() {
+            true => (end + 1..=end + 10).contains(&frame.bytes.start),
+            false => frame.bytes.start == end,
+        };
+        assert!(starts && frame.bytes.end >= frame.bytes.start, "bytes are lost between events");
+        assert!(is_protobuf || !frame.bytes.is_empty(), "an event without bytes");
         end = frame.bytes.end;
     }
     assert_eq!(end, body.len(), "bytes are lost");

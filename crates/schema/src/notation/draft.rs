@@ -53,6 +53,24 @@ pub(crate) enum Shape {
     Defined(String),
 }
 
+impl Shape {
+    /// Without what the field's own annotations say otherwise. A number that is a time has no bounds of its width: its
+    /// range is that of times.
+    pub fn overruled_by(self, keywords: &Keywords) -> Shape {
+        match self {
+            Shape::Scalar(mut words) => {
+                let overrules = |name: &str| keywords.rules.iter().any(|(rule, _)| *rule == name);
+                words.retain(|(name, _)| !overrules(name));
+                if overrules("x-time") {
+                    words.retain(|(name, _)| !matches!(*name, "minimum" | "maximum"));
+                }
+                Shape::Scalar(words)
+            }
+            other => other,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Item {
     pub shape: Shape,

@@ -55,8 +55,10 @@ pub(crate) const FIELD_NAMES: &[&str] = &[
     "maxLength",
     "precision",
     "scale",
+    "tokenDomain",
+    "tokenFormat",
 ];
-pub(crate) const TYPE_NAMES: &[&str] = &["id", "name", "event", "partitions", "mode", "extra"];
+pub(crate) const TYPE_NAMES: &[&str] = &["id", "name", "event", "partitions", "mode", "extra", "retention"];
 
 impl Keywords {
     /// Takes in one annotation. `Err`: what is wrong with it.
@@ -94,6 +96,12 @@ impl Keywords {
             ("maxLength", Literal::Integer(_)) => self.rules.push(("maxLength", number(value)?)),
             ("precision", Literal::Integer(_)) => self.rules.push(("x-precision", number(value)?)),
             ("scale", Literal::Integer(_)) => self.rules.push(("x-scale", number(value)?)),
+            ("tokenDomain", Literal::Text(text)) => {
+                self.rules.push(("x-token-domain", Value::from(text.as_str())));
+            }
+            ("tokenFormat", Literal::Text(text)) => {
+                self.rules.push(("x-token-format", Value::from(text.as_str())));
+            }
             _ if FIELD_NAMES.contains(&name) => return Err(format!("{name} does not take this value")),
             _ => return Err(format!("{name} says nothing about a field")),
         }
@@ -113,6 +121,9 @@ impl Settings {
             }
             ("partitions", Literal::Integer(_)) => self.root.push(("x-partitions", number(value)?)),
             ("mode", Literal::Text(text)) => self.root.push(("x-mode", Value::from(text.as_str()))),
+            ("retention", Literal::Text(text)) => {
+                self.root.push(("x-retention", Value::from(text.as_str())));
+            }
             ("extra", Literal::Text(text)) => self.root.push(("x-extra", Value::from(text.as_str()))),
             _ if TYPE_NAMES.contains(&name) => return Err(format!("{name} does not take this value")),
             _ => return Err(format!("{name} says nothing about a whole event")),

@@ -153,6 +153,171 @@ fn avro_faults_have_their_place() {
     }
 }
 
+fn proto(text: &str, expected: &str) {
+    check(&[("a.proto", text)], expected);
+}
+
+#[test]
+fn protobuf_types_become_columns() {
+    proto(
+        "syntax = \"proto3\"; message A { int32 a = 1; fixed64 b = 2; float c = 3; bytes d = 4; repeated string e = 5; \
+         E f = 6; G g = 7; oneof i { bool j = 8; string k = 9; } map<int32, G> m = 10; message G { optional bool h = 1; } \
+         enum E { X = 0; Y = 1; } message Nothing {} Nothing n = 11; }",
+        r#"{"type":"object","properties":{"a":{"type":["integer","null"],"minimum":-2147483648,"maximum":2147483647},"b":{"type":["integer","null"],"minimum":0},"c":{"type":["number","null"]},"d":{"type":["string","null"],"contentEncoding":"base64"},"e":{"type":["array","null"],"items":{"type":"string"}},"f":{"type":["string","null"],"enum":["X","Y",null]},"g":{"type":["object","null"],"properties":{"h":{"type":["boolean","null"]}}},"j":{"type":["boolean","null"]},"k":{"type":["string","null"]},"m":{"type":["object","null"],"additionalProperties":{"type":"object","properties":{"h":{"type":["boolean","null"]}}}},"n":{"type":["object","null"]}}}"#,
+    );
+    proto(
+        "syntax = \"proto2\"; message A { required string a = 1; optional int64 b = 2 [default = 7]; }",
+        r#"{"type":"object","properties":{"a":{"type":"string"},"b":{"type":["integer","null"]}},"required":["a"]}"#,
+    );
+    // Google's own messages are what they are in JSON.
+    proto(
+        "syntax = \"proto3\"; import \"google/protobuf/timestamp.proto\"; import \"google/protobuf/duration.proto\"; \
+         import \"google/protobuf/struct.proto\"; import \"google/protobuf/wrappers.proto\"; message A { \
+         google.protobuf.Timestamp a = 1; google.protobuf.Duration b = 2; google.protobuf.UInt32Value c = 3; \
+         google.protobuf.Struct d = 4; google.protobuf.Value e = 5; google.protobuf.ListValue f = 6; }",
+        r#"{"type":"object","properties":{"a":{"type":["string","null"],"format":"date-time"},"b":{"type":["string","null"],"pattern":"^-?[0-9]{1,12}(\\.[0-9]{1,9})?s$"},"c":{"type":["integer","null"],"minimum":0,"maximum":4294967295},"d":{"type":["object","null"]},"e":{},"f":{"type":["array","null"]}}}"#,
+    );
+    // A message that leads back to itself is JSON text.
+    proto(
+        "syntax = \"proto3\"; message Event { Tree t = 1; } message Tree { bool v = 1; repeated Tree of = 2; }",
+        r##"{"type":"object","properties":{"t":{"anyOf":[{"$ref":"#/$defs/Tree-1"},{"type":"null"}]}},"$defs":{"Tree-1":{"type":"object","properties":{"v":{"type":["boolean","null"]},"of":{"type":["array","null"],"items":{"$ref":"#/$defs/Tree-1"}}}}}}"##,
+    );
+}
+
+#[test]
+fn protobuf_annotations_become_keywords() {
+    let head = "syntax = \"proto3\"; import \"headwater/annotations.proto\"; import \"google/protobuf/timestamp.proto\"; ";
+    let body = "message A { option (headwater.partitions) = 4; option (headwater.retention) = \"30d\"; \
+                option (headwater.mode) = \"reject\"; option (headwater.name) = \"a.b\"; option (headwater.extra) = \"drop\"; \
+                string userId = 1 [(headwater.id) = true, (headwater.key) = true]; \
+                string email = 2 [(headwater.hash) = true, (headwater.max_length) = 9]; \
+                uint32 pin = 3 [(headwater.drop) = true]; int64 at = 4 [(headwater.time) = \"ms\", (headwater.event_time) = true]; \
+                repeated string names = 5 [(headwater.tokenize) = true, (headwater.token_domain) = \"people\"]; \
+                double d = 6 [(headwater.minimum) = -1.5, (headwater.maximum) = 9]; \
+                string price = 7 [(headwater.format) = \"decimal\", (headwater.precision) = 9, (headwater.scale) = 2]; \
+                optional bool seen = 8 [(headwater.required) = true, (headwater.drop) = false]; }";
+    proto(
+        &format!("{head}{body}"),
+        r#"{"x-partitions":4,"x-retention":"30d","x-mode":"reject","title":"a.b","x-extra":"drop","x-key":["userId"],"x-event-time":"at","type":"object","properties":{"userId":{"type":"string","x-privacy":"subject"},"email":{"type":["string","null"],"maxLength":9,"x-privacy":"hash"},"pin":{"type":["integer","null"],"minimum":0,"maximum":4294967295,"x-privacy":"drop"},"at":{"type":["integer","null"],"x-time":"ms"},"names":{"type":["array","null"],"items":{"type":"string","x-token-domain":"people","x-privacy":"tokenize"}},"d":{"type":["number","null"],"minimum":-1.5,"maximum":9},"price":{"type":["string","null"],"format":"decimal","x-precision":9,"x-scale":2},"seen":{"type":"boolean"}},"required":["userId","seen"]}"#,
+    );
+}
+
+#[test]
+fn protobuf_names_are_found_where_they_are_declared() {
+    let inner = r#"{"type":["object","null"],"properties":{"a":{"type":["boolean","null"]}}}"#;
+    let main = "syntax = \"proto3\"; import \"x/p.proto\"; message UserIdentityCreated { p.B b = 1; p.B.C c = 2; } message Z {}";
+    let p = "syntax = \"proto3\"; package p; import public \"x/y/q.proto\"; message B { bool a = 1; message C { B b = 1; } }";
+    let q = "syntax = \"proto2\"; package q;";
+    check(
+        &[("a.proto", main), ("x/p.proto", p), ("x/y/q.proto", q)],
+        &format!(
+            r#"{{"type":"object","properties":{{"b":{inner},"c":{{"type":["object","null"],"properties":{{"b":{inner}}}}}}}}}"#
+        ),
+    );
+}
+
+#[test]
+fn protobuf_faults_have_their_place() {
+    let ours = |rest: &str| format!("syntax = \"proto3\"; import \"headwater/annotations.proto\";\n{rest}");
+    let plain = |rest: &str| format!("syntax = \"proto3\";\n{rest}");
+    let mut others = Vec::new();
+    for (text, expected) in [
+        (plain("message A {\n  strin a = 1;\n}"), "a.proto:3:3: name 'strin' is not defined"),
+        (plain("message A { string a = 1 }"), "a.proto:2:26: expected ';' or '[', but found '}'"),
+        (plain("message A { string a = 1; bool b = 1; }"), "a.proto:2:36: field number '1' is already used"),
+        (plain("enum E { A = 0; }"), "a.proto:1:1: the file declares no message"),
+        (
+            plain("message B {} message C {}"),
+            "a.proto:1:1: which of the messages is the event cannot be told",
+        ),
+        (plain("message A { A a = 1; }"), "a.proto:2:9: the event's message leads back to itself"),
+        (plain("message A { string a = 1; string A = 2; }"), "a.proto:2:34: "),
+        (plain("import \"b.proto\";\nmessage A {}"), "a.proto:2:1: there is no b.proto"),
+        (
+            plain("import \"../b.proto\";\nmessage A {}"),
+            "a.proto:2:8: this is no name of a file that can be imported",
+        ),
+        (
+            plain("import \"/etc/passwd\";\nmessage A {}"),
+            "a.proto:2:8: this is no name of a file that can be imported",
+        ),
+        (ours("message A { string a = 1 [(headwater.hsh) = true]; }"), "a.proto:2:27: "),
+        (ours("message A { string a = 1 [(headwater.hash) = 7]; }"), "a.proto:2:27: "),
+        (
+            ours("message A { string a = 1 [(headwater.hash) = true, (headwater.drop) = true]; }"),
+            "a.proto:2:52: a field has one protection, here are two",
+        ),
+        (
+            ours("message A { B b = 1; message B { string c = 1 [(headwater.key) = true]; } }"),
+            "a.proto:2:41: key stands on a field of the event itself, not of a part of it",
+        ),
+        (
+            ours(
+                "message A { option (headwater.event) = true; }\nmessage B { option (headwater.event) = true; }",
+            ),
+            "a.proto:3:9: a second message is marked as the event",
+        ),
+        (ours("message A { string a = 1 [(headwater.pattern) = \"(\"]; }"), "a.proto:2:20: "),
+        (
+            "syntax = \"proto2\"; message A { optional double d = 1 [default = inf]; }".to_owned(),
+            "a.proto:1:48: ",
+        ),
+        (
+            format!("syntax = \"proto3\"; {}", "message A {".repeat(100)),
+            "a.proto:1:734: brackets are nested deeper",
+        ),
+        ("edition = \"2023\"; message A {}".to_owned(), "a.proto:1:1: "),
+    ] {
+        let faults = files(&[("a.proto", &text)]).expect_err(&text);
+        let FileFault { file, fault } = &faults[0];
+        let got = format!("{file}:{}:{}: {}", fault.line, fault.column, fault.message);
+        if !got.starts_with(expected) || fault.hint.is_empty() {
+            others.push(format!("{text}\n  {got}\n  {expected}"));
+        }
+    }
+    assert!(others.is_empty(), "{}", others.join("\n"));
+    // In an imported file; all that is wrong is told.
+    let main = "syntax = \"proto3\"; import \"p.proto\"; message A { B b = 1; }";
+    let faults =
+        files(&[("a.proto", main), ("p.proto", "syntax = \"proto3\";\nmessage B { x y = 1; z w = 2; }")]);
+    let told: Vec<String> = faults
+        .expect_err("two names are not there")
+        .iter()
+        .map(|FileFault { file, fault }| format!("{file}:{}:{}", fault.line, fault.column))
+        .collect();
+    assert_eq!(told, ["p.proto:2:13", "p.proto:2:22"]);
+    // Options that are not ours are told of, and mean nothing.
+    let option = "syntax = \"proto3\"; import \"google/protobuf/descriptor.proto\"; \
+                  extend google.protobuf.FieldOptions { string note = 50000; } message A { bool a = 1 [(note) = \"x\"]; }";
+    let translated = files(&[("a.proto", option)]).expect("a good schema");
+    assert_eq!(translated.warnings[0].fault.message, "the option (note) is ignored");
+}
+
+#[test]
+fn the_annotations_that_come_along_cannot_be_replaced() {
+    let text = "syntax = \"proto3\"; import \"headwater/annotations.proto\"; message A { string a = 1 [(headwater.hash) = true]; }";
+    let false_one = "syntax = \"proto3\"; package headwater;";
+    check(
+        &[("a.proto", text), ("headwater/annotations.proto", false_one)],
+        r#"{"type":"object","properties":{"a":{"type":["string","null"],"x-privacy":"hash"}}}"#,
+    );
+}
+
+#[test]
+fn a_changed_message_is_a_change_like_any_other() {
+    let schema = |fields: &str| {
+        let text = format!("syntax = \"proto3\"; message A {{ {fields} }}");
+        files(&[("a.proto", &text)]).expect("a good schema").schema
+    };
+    let old = schema("int32 a = 1; oneof u { string b = 2; int32 c = 3; }");
+    // A member of a oneof and a oneof of its own may be added, and a number may become wider.
+    let wider =
+        schema("int64 a = 1; oneof u { string b = 2; int32 c = 3; bool d = 4; } repeated string e = 5;");
+    assert_eq!(old.check_change(&wider), Ok(()));
+    assert!(wider.check_change(&old).is_err());
+    assert!(old.check_change(&schema("int32 a = 1; string b = 2;")).is_err());
+}
+
 #[test]
 fn a_changed_notation_is_a_change_like_any_other() {
     let schema = |text: &str| files(&[("a.capnp", text)]).expect("a good schema").schema;

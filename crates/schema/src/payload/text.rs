@@ -101,6 +101,13 @@ impl Text {
         Ok(())
     }
 
+    /// JSON that was written before.
+    pub fn json(&mut self, json: &[u8], source: usize) -> Result<(), PayloadFault> {
+        self.room(json.len() + 1, source)?;
+        self.bytes.extend_from_slice(json);
+        Ok(())
+    }
+
     pub fn integer(&mut self, value: i128, source: usize) -> Result<(), PayloadFault> {
         self.room(40, source)?;
         _ = write!(self.bytes, "{value}");

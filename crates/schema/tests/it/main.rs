@@ -8,6 +8,7 @@ mod json_suite;
 mod neighbours;
 mod oracle;
 mod payloads;
+mod protobuf;
 mod random_schema;
 mod rows;
 mod schema_suite;

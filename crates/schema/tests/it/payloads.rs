@@ -9,19 +9,19 @@ use hw_schema::{
 
 use crate::{Random, apply, decoder};
 
-fn path(name: &str) -> PathBuf {
+pub fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/payloads").join(name)
 }
 
-fn text(name: &str) -> String {
+pub fn text(name: &str) -> String {
     std::fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn bytes(name: &str) -> Vec<u8> {
+pub fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn translated(file: &str) -> Arc<Schema> {
+pub fn translated(file: &str) -> Arc<Schema> {
     let (stream, extension) = file.rsplit_once('.').unwrap();
     let notation = Notation::of_extension(extension).unwrap();
     let mut fetch = |name: &str| std::fs::read_to_string(path(name)).map_err(|error| error.to_string());
@@ -31,16 +31,16 @@ fn translated(file: &str) -> Arc<Schema> {
     }
 }
 
-fn reader(schema: &Schema, form: PayloadForm) -> PayloadReader {
+pub fn reader(schema: &Schema, form: PayloadForm) -> PayloadReader {
     schema.payload_reader(form).expect("the schema's own notation")
 }
 
-fn frames(reader: &PayloadReader, body: &[u8], events_max: usize) -> Option<Vec<Frame>> {
+pub fn frames(reader: &PayloadReader, body: &[u8], events_max: usize) -> Option<Vec<Frame>> {
     reader.open(body, 1 << 20, events_max).ok().map(|opened| opened.frames)
 }
 
 /// The events of a body, each on its own.
-fn events<'a>(reader: &PayloadReader, body: &'a [u8]) -> Vec<&'a [u8]> {
+pub fn events<'a>(reader: &PayloadReader, body: &'a [u8]) -> Vec<&'a [u8]> {
     let frames = frames(reader, body, 10_000).expect("not too many");
     frames
         .into_iter()
@@ -51,13 +51,13 @@ fn events<'a>(reader: &PayloadReader, body: &'a [u8]) -> Vec<&'a [u8]> {
         .collect()
 }
 
-fn apply_payloads(schema: &Arc<Schema>, reader: &PayloadReader, events: &[&[u8]]) -> Applied {
+pub fn apply_payloads(schema: &Arc<Schema>, reader: &PayloadReader, events: &[&[u8]]) -> Applied {
     let record = |bytes| Record { bytes, format: Format::Payload(reader), fault: None, event_time: None };
     let records: Vec<Record<'_>> = events.iter().copied().map(record).collect();
     decoder(schema).apply(&records)
 }
 
-fn twins(schema: &str, body: &str, json: &str, form: PayloadForm) {
+pub fn twins(schema: &str, body: &str, json: &str, form: PayloadForm) {
     // As it is after a restart: from the text that is kept.
     let kept = translated(schema).document().to_owned();
     let schema = Arc::new(Schema::parse(&kept).expect("what was translated is accepted").schema);
@@ -114,6 +114,7 @@ fn twins_in_all_notations_give_one_table() {
     };
     let capnp = columns("user.identity.created.capnp");
     assert_eq!(columns("user.identity.created.avsc"), capnp);
+    assert_eq!(columns("user.identity.created.proto"), capnp);
 }
 
 #[test]

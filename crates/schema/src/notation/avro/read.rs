@@ -15,9 +15,19 @@ const TYPES_MAX: usize = 1000;
 const FIELDS_MAX: usize = 10_000;
 const LEVELS_MAX: usize = 64;
 /// Keywords of a document's root that a record may carry.
-const ROOT: &[&str] = &["x-key", "x-partitions", "x-event-time", "x-mode", "x-extra"];
+const ROOT: &[&str] = &["x-key", "x-partitions", "x-event-time", "x-mode", "x-extra", "x-retention"];
 /// Keywords of a single value that a field may carry.
-const RULES: &[&str] = &["format", "pattern", "minimum", "maximum", "minLength", "maxLength", "x-time"];
+const RULES: &[&str] = &[
+    "format",
+    "pattern",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "x-time",
+    "x-token-domain",
+    "x-token-format",
+];
 
 pub(crate) fn read(text: &str) -> Result<Types, Wrong> {
     let tree = Node::parse(text).map_err(|fault| {

@@ -105,7 +105,7 @@ impl Drafter<'_, '_> {
         };
         let is_void = matches!(&field.shape, Shape::Slot(slot) if matches!(slot.ty, Type::Void));
         let keywords = field.keywords.clone();
-        let shape = with_format(shape, &keywords);
+        let shape = shape.overruled_by(&keywords);
         Some(Member {
             name: field.name.text.clone(),
             shape,
@@ -157,20 +157,5 @@ impl Drafter<'_, '_> {
                 None => scalar(vec![("type", json!("string"))]),
             },
         }
-    }
-}
-
-/// A number that is a time has no bounds of its width: its range is that of times.
-fn with_format(shape: notation::Shape, keywords: &notation::Keywords) -> notation::Shape {
-    match shape {
-        notation::Shape::Scalar(mut words) => {
-            let overrules = |name: &str| keywords.rules.iter().any(|(rule, _)| *rule == name);
-            words.retain(|(name, _)| !overrules(name));
-            if overrules("x-time") {
-                words.retain(|(name, _)| !matches!(*name, "minimum" | "maximum"));
-            }
-            notation::Shape::Scalar(words)
-        }
-        other => other,
     }
 }

@@ -15,6 +15,7 @@ use super::{
 use crate::notation::{
     Fetch, Files, Keywords, Literal, Place, Problems, Settings,
     keywords::{FIELD_NAMES, TYPE_NAMES},
+    root_names,
 };
 
 /// Aliases of aliases.
@@ -186,11 +187,7 @@ impl<'t> Compiler<'t, '_> {
                 return None;
             }
             (None, [], [one]) => Some(one),
-            (None, [], _) => {
-                let parts: Vec<String> = stream.split(['.', '_', '-']).map(capitalised).collect();
-                let last = parts.last().cloned().unwrap_or_default();
-                by_name(&parts.concat()).or_else(|| by_name(&last)).or_else(|| by_name("Event"))
-            }
+            (None, [], _) => root_names(stream).iter().find_map(|name| by_name(name)),
         };
         match found {
             Some((tree, settings)) => {
@@ -646,11 +643,6 @@ impl<'t> Compiler<'t, '_> {
 
 fn is_our_name(name: &str) -> bool {
     matches!(name, "Metadata" | "Headwater")
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or(String::new(), |first| first.to_ascii_uppercase().to_string() + chars.as_str())
 }
 
 fn uncapitalised(text: &str) -> String {
