@@ -133,13 +133,11 @@ fn read_schemas(directory: &Path, faults: &mut Vec<Fault>) -> BTreeMap<StreamNam
         }
         let notation = notation_of(&path).filter(|_| !path.is_dir());
         let Some(notation) = notation else {
-            let fault = if path.extension().is_some_and(|extension| extension == "proto") {
-                Fault::error(place_of(&path), "schemas in Protobuf are not built yet")
-                    .hint("write the schema as STREAM.json, STREAM.capnp or STREAM.avsc")
-            } else {
-                Fault::warning(place_of(&path), "not read: it is no *.json, *.capnp or *.avsc file")
-                    .hint("a schema is a document named STREAM.json, STREAM.capnp or STREAM.avsc")
-            };
+            let fault =
+                Fault::warning(place_of(&path), "not read: it is no *.json, *.capnp, *.avsc or *.proto file")
+                    .hint(
+                        "a schema is a document named STREAM.json, STREAM.capnp, STREAM.avsc or STREAM.proto",
+                    );
             faults.push(fault);
             continue;
         };

@@ -52,7 +52,7 @@ fn every_fault_of_every_file_is_told_at_once() {
         "stream \"ledger\" would have the table name `ledger`, which is Headwater's own",
         "\"Bad Name\" is not a stream name",
         "./schemas/broken.json:3:",
-        "warning: not read: it is no *.json, *.capnp or *.avsc file",
+        "warning: not read: it is no *.json, *.capnp, *.avsc or *.proto file",
         "warning: views are not built yet",
         "6 errors, 2 warnings",
     ] {
@@ -114,7 +114,9 @@ fn schemas_in_other_notations_are_checked_with_their_imports() {
             "schemas/e.avsc",
             "{\"type\":\"record\",\"name\":\"E\",\"fields\":[\n{\"name\":\"a\",\"type\":\"txt\"}]}",
         ),
-        ("schemas/f.proto", "message F {}"),
+        ("schemas/f.proto", "syntax = \"proto3\";\nimport \"parts/g.proto\";\nmessage F { parts.G g = 1; }"),
+        ("schemas/parts/g.proto", "syntax = \"proto3\";\npackage parts;\nmessage G {\n  strin a = 1;\n}"),
+        ("schemas/h.proto", "syntax = \"proto3\";\nimport \"../../../e.proto\";\nmessage H {}"),
         ("schemas/d.capnp", "using P = import \"../../../e.capnp\"; struct D { d @0 :Bool; }"),
     ]);
     assert_eq!(code, 2);
@@ -126,9 +128,11 @@ fn schemas_in_other_notations_are_checked_with_their_imports() {
         "x-notation is Headwater's own",
         "./schemas/e.avsc:2:20",
         "there is no type \"txt\"",
-        "schemas in Protobuf are not built yet",
+        "./schemas/parts/g.proto:4:3",
+        "'strin' is not defined",
+        "./schemas/h.proto:2:8",
         "\"../../../e.capnp\" leads out of the directory of the schemas",
-        "6 errors, 1 warning",
+        "7 errors, 1 warning",
     ] {
         assert!(said.contains(expected), "{expected:?} is not in\n{said}");
     }

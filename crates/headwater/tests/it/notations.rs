@@ -1,4 +1,4 @@
-//! A schema in Cap'n Proto: what is sent as JSON and as messages of the reference tool comes to the same table.
+//! Schemas in other notations: what is sent as JSON and as payloads of the reference tools comes to the same table.
 
 use std::path::Path;
 
@@ -115,4 +115,120 @@ async fn a_stream_takes_payloads_of_its_own_notation_only() {
     assert!(problem["hint"].as_str().unwrap().contains("application/json"), "{problem}");
     let (status, receipt) = server.post("nobody", "application/x-capnp", "x").await;
     assert_eq!((status, &receipt["errors"][0]["code"]), (404, &json!("no_schema")), "{receipt}");
+}
+
+/// The messages of a body in which each stands behind its length.
+fn messages(body: &[u8]) -> Vec<Vec<u8>> {
+    let (mut messages, mut rest) = (Vec::new(), body);
+    while !rest.is_empty() {
+        let digits = rest.iter().position(|byte| byte & 0x80 == 0).unwrap() + 1;
+        let length =
+            rest[..digits].iter().rev().fold(0, |length, byte| length << 7 | usize::from(byte & 0x7f));
+        messages.push(rest[digits..digits + length].to_vec());
+        rest = &rest[digits + length..];
+    }
+    messages
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_and_messages_of_protobuf_come_to_the_same_rows() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/identity/protobuf");
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let server = Server::start(&example, &data);
+    let json = fixture("user.identity.created.proto.ndjson");
+    let sent = json.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let body = fixture("user.identity.created.proto.bin");
+    for (content_type, body) in
+        [("application/x-ndjson", json), ("application/x-protobuf; delimited=true", body.clone())]
+    {
+        let (status, receipt) = server.post(STREAM, content_type, body).await;
+        assert_eq!((status, &receipt["accepted"]), (200, &json!(sent)), "{content_type}: {receipt}");
+    }
+    // One message a request, in three of the type's names, and as the data of a CloudEvent.
+    let one_by_one = messages(&body);
+    assert_eq!(one_by_one.len() as u64, sent);
+    for (index, message) in one_by_one.iter().enumerate() {
+        let content_type =
+            ["application/protobuf", "application/x-protobuf", "application/vnd.google.protobuf"];
+        let (id, mut headers) = (index.to_string(), vec![("content-type", content_type[index % 3])]);
+        if index % 2 == 1 {
+            headers.extend([
+                ("ce-specversion", "1.0"),
+                ("ce-id", &id),
+                ("ce-source", "/a"),
+                ("ce-type", "t"),
+            ]);
+        }
+        let (status, receipt) = server.post_with(STREAM, &headers, message.clone()).await;
+        assert_eq!((status, &receipt["accepted"]), (200, &json!(1)), "{receipt}");
+    }
+    let rows = server.sql(&ROWS.replace(", _partition", "")).await;
+    assert_eq!(rows.len() as u64, 3 * sent);
+    for three in rows.chunks(3) {
+        assert!(three[0] == three[1] && three[1] == three[2], "{three:?}");
+    }
+    let shown = json!(rows).to_string();
+    assert!(shown.contains("user-") && !shown.contains("@example.com") && !shown.contains("\"pin\""));
+    let ids = "SELECT count(*) FROM user_identity_created WHERE _id IS NOT NULL";
+    assert_eq!(server.number(ids).await as u64, sent / 2);
+
+    // Half a message is a reject with its bytes.
+    let cut = one_by_one[0][..30].to_vec();
+    let (status, receipt) = server.post(STREAM, "application/protobuf", cut).await;
+    assert_eq!((status, &receipt["errors"][0]["code"]), (422, &json!("record")), "{receipt}");
+    let kept = server.sql("SELECT payload, code FROM rejects").await;
+    assert_eq!((kept.len(), &kept[0][1]), (1, &json!("record")));
+    let base64_of_30_bytes = 40;
+    assert_eq!(kept[0][0].as_str().unwrap().len(), base64_of_30_bytes, "{kept:?}");
+    for (headers, hint) in [
+        (vec![("content-type", "application/protobuf; packed=true")], "the only one is delimited=true"),
+        (vec![("content-type", "application/x-capnp")], "application/protobuf (one message"),
+        (
+            vec![("content-type", "application/protobuf; delimited=true"), ("ce-specversion", "1.0")],
+            "leave delimited=true out",
+        ),
+    ] {
+        let (status, problem) = server.post_with(STREAM, &headers, "x").await;
+        assert_eq!((status, &problem["code"]), (415, &json!("content_type")), "{problem}");
+        assert!(problem["hint"].as_str().unwrap().contains(hint), "{problem}");
+    }
+
+    // After a restart the schema is read from what is kept.
+    assert!(server.terminate().success());
+    let server = Server::start(&example, &data);
+    assert_eq!(server.post(STREAM, "application/protobuf; delimited=true", body).await.0, 200);
+    let count = "SELECT count(*) FROM user_identity_created";
+    assert_eq!(server.number(count).await as u64, 4 * sent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_in_protobuf_takes_messages_of_every_type() {
+    let directory = tempfile::tempdir().unwrap();
+    let schema = String::from_utf8(fixture("every.proto")).unwrap();
+    let project = project(directory.path(), &[("schemas/every.proto", &schema)]);
+    let server = Server::start(&project, &directory.path().join("data"));
+    for (content_type, body) in [
+        ("application/protobuf; delimited=true", fixture("every.proto.bin")),
+        ("application/x-ndjson", fixture("every.proto.ndjson")),
+    ] {
+        let (status, receipt) = server.post("every", content_type, body).await;
+        assert_eq!((status, &receipt["accepted"]), (200, &json!(241)), "{content_type}: {receipt}");
+    }
+    let rows = server
+        .sql("SELECT * EXCLUDE (_seq, _offset, _received_at, _time) FROM every ORDER BY _seq, _offset")
+        .await;
+    assert_eq!(rows.len(), 482);
+    assert!(rows[..241] == rows[241..], "messages and their twins differ");
+    // A message in which nothing is set has no bytes, and is an event all the same.
+    let (status, receipt) = server.post("every", "application/protobuf", "").await;
+    assert_eq!((status, &receipt["accepted"]), (200, &json!(1)), "{receipt}");
+    let unset =
+        server.sql("SELECT i64, text, kind, maybe_i64, whole FROM every ORDER BY _seq DESC LIMIT 1").await;
+    assert_eq!(json!(unset), json!([[0, "", "NONE", null, null]]));
+    // A field that the schema does not name is kept under its number.
+    let (status, _) = server.post("every", "application/protobuf", b"\xc0\x3e\x07".to_vec()).await;
+    assert_eq!(status, 200);
+    let extra = server.sql("SELECT _extra FROM every ORDER BY _seq DESC LIMIT 1").await;
+    assert_eq!(extra[0][0], json!("{\"/1000\":7}"), "{extra:?}");
 }

@@ -213,7 +213,16 @@ fn content(headers: &HeaderMap) -> Result<Content, Problem> {
     let media = value.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     if let Some(form) = payload::form(&media, value)? {
         // The data of a CloudEvent is one event, and so one value.
-        let form = if binary && form == PayloadForm::AvroFile { PayloadForm::AvroDatum } else { form };
+        let form = match form {
+            PayloadForm::AvroFile if binary => PayloadForm::AvroDatum,
+            PayloadForm::Protobuf { delimited: true } if binary => {
+                return unsupported(
+                    "the data of a CloudEvent is one message, and delimited=true says that there may be several",
+                    "leave delimited=true out, or send the messages without ce- headers",
+                );
+            }
+            form => form,
+        };
         return Ok(Content::Payload { form, is_data: binary });
     }
     match media.as_str() {
@@ -241,7 +250,7 @@ fn content(headers: &HeaderMap) -> Result<Content, Problem> {
         _ => unsupported(
             "the Content-Type is not understood",
             "use application/x-ndjson for one event a line, application/json, one of the two types of CloudEvents, or \
-             the payload of the stream's schema: application/avro, avro/binary, application/x-capnp",
+             the payload of the stream's schema: application/avro, avro/binary, application/x-capnp, application/protobuf",
         ),
     }
 }

@@ -15,6 +15,8 @@ use crate::{Framed, Framing, Gate, Refusal};
 const AVRO: &str = "application/avro (an object container file), avro/binary (one value)";
 const CAPNP: &str =
     "application/x-capnp (framed messages, one behind the other; ; packed=true where they are packed)";
+const PROTOBUF: &str =
+    "application/protobuf (one message; ; delimited=true where there are several, each behind its length)";
 
 /// What a content type means. `None`: it is no payload's. `media` is in lower case.
 pub(super) fn form(media: &str, content_type: &str) -> Result<Option<PayloadForm>, Problem> {
@@ -54,6 +56,9 @@ pub(super) fn form(media: &str, content_type: &str) -> Result<Option<PayloadForm
             flag("charset")?;
             PayloadForm::AvroDatum
         }
+        "application/protobuf" | "application/x-protobuf" | "application/vnd.google.protobuf" => {
+            PayloadForm::Protobuf { delimited: flag("delimited")? }
+        }
         _ => return Ok(None),
     }))
 }
@@ -72,6 +77,7 @@ pub(super) fn reader(gate: &Gate, stream: &str, form: PayloadForm) -> Result<Opt
         Notation::Json => "send application/json or application/x-ndjson".to_owned(),
         Notation::Capnp => format!("send {CAPNP}, application/json or application/x-ndjson"),
         Notation::Avro => format!("send {AVRO}, application/json or application/x-ndjson"),
+        Notation::Protobuf => format!("send {PROTOBUF}, application/json or application/x-ndjson"),
     };
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", detail, accepted))
 }
