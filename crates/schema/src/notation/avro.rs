@@ -86,6 +86,32 @@ impl Types {
         self.named.get(index)
     }
 
+    /// A value that was written with the other one's is one of these, byte for byte.
+    pub fn are_written_like(&self, other: &Types) -> bool {
+        let same = |one: &Named, other: &Named| match (&one.kind, &other.kind) {
+            (Kind::Record { fields, .. }, Kind::Record { fields: others, .. }) => {
+                fields.len() == others.len()
+                    && fields
+                        .iter()
+                        .zip(others)
+                        .all(|(one, other)| one.name == other.name && one.ty == other.ty)
+            }
+            (Kind::Enum { symbols, .. }, Kind::Enum { symbols: others, .. }) => symbols == others,
+            (Kind::Fixed { bytes, meaning }, Kind::Fixed { bytes: others, meaning: other }) => {
+                (bytes, meaning) == (others, other)
+            }
+            _ => false,
+        };
+        // Types have their numbers in the order of the text, so twins have the same ones.
+        self.root == other.root
+            && self.named.len() == other.named.len()
+            && self
+                .named
+                .iter()
+                .zip(&other.named)
+                .all(|(one, other)| one.name == other.name && same(one, other))
+    }
+
     /// The name of a branch of a union, which is also that of its member in JSON.
     pub fn branch_name<'t>(&'t self, ty: &'t Type) -> &'t str {
         match ty {

@@ -398,3 +398,44 @@ fn protected_values_of_messages_show_nowhere() {
     assert!(!shown.contains("\"pin\""), "what is dropped has no column");
     assert!(text("user.identity.created.proto.ndjson").contains("@example.com"));
 }
+
+#[test]
+fn harmed_schemas_are_accepted_or_refused_with_a_place() {
+    let mut random = Random(seed());
+    let texts = ["every.proto", "older.proto", "user.identity.created.proto"].map(text);
+    let rounds = std::env::var("HW_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(600);
+    let (mut accepted, mut refused) = (0, 0);
+    for _ in 0..rounds {
+        let mut words: Vec<&str> =
+            random.pick(&texts).split_inclusive(|c: char| !c.is_alphanumeric()).collect();
+        for _ in 0..=random.below(3) {
+            let (at, from) = (random.below(words.len()), random.below(words.len()));
+            match random.below(6) {
+                0 => drop(words.remove(at)),
+                1 => words.insert(at, words[from]),
+                2 => words.swap(at, from),
+                3 => words[at] = *random.pick(&["{", "}", "\"", ";", "<", "[", "-", "/*", "inf", "\\", "ß"]),
+                4 => {
+                    words[at] =
+                        *random.pick(&["99999999999", "group ", "oneof ", "extend ", "reserved ", "map<"])
+                }
+                _ => words.truncate(at + 1),
+            }
+        }
+        let harmed = words.concat();
+        let fetch = &mut |_: &str| Err("it is not there".to_owned());
+        match Schema::translate(Notation::Protobuf, "a", "a.proto", &harmed, fetch) {
+            Ok(translated) => {
+                accepted += 1;
+                let kept = Schema::parse(translated.schema.document()).expect("what is kept is accepted");
+                assert!(kept.schema.payload_reader(ONE).is_some(), "{harmed}");
+            }
+            Err(faults) => {
+                refused += 1;
+                let fault = &faults.first().expect("refused without a fault").fault;
+                assert!(fault.line >= 1 && !fault.message.is_empty() && !fault.hint.is_empty(), "{harmed}");
+            }
+        }
+    }
+    assert!(accepted > rounds / 20 && refused > rounds / 4, "{accepted} accepted, {refused} refused");
+}

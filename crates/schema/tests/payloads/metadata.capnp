@@ -30,9 +30,14 @@ annotation maxLength @0xa5d0e1f2b3c4d511 (field) :UInt32;
 annotation precision @0xa5d0e1f2b3c4d512 (field) :UInt8;
 annotation scale @0xa5d0e1f2b3c4d513 (field) :UInt8;
 
+# Of a field that is tokenized: the tokens' domain, and which tokens.
+annotation tokenDomain @0xa5d0e1f2b3c4d51a (field) :Text;
+annotation tokenFormat @0xa5d0e1f2b3c4d51b (field) :Text;
+
 # Of the struct that is the event.
 annotation event @0xa5d0e1f2b3c4d514 (struct) :Void;
 annotation name @0xa5d0e1f2b3c4d518 (struct, file) :Text;
 annotation partitions @0xa5d0e1f2b3c4d515 (struct, file) :UInt16;
 annotation mode @0xa5d0e1f2b3c4d516 (struct, file) :Text;
 annotation extra @0xa5d0e1f2b3c4d517 (struct, file) :Text;
+annotation retention @0xa5d0e1f2b3c4d519 (struct, file) :Text;

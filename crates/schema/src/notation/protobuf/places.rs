@@ -6,7 +6,11 @@ use std::collections::HashMap;
 use miette::{Diagnostic, LabeledSpan};
 use prost_reflect::FileDescriptor;
 
-use crate::notation::{Files, Place, Problems};
+use super::ANNOTATIONS_FILE;
+use crate::{
+    nearest::nearest,
+    notation::{Files, Place, Problems},
+};
 
 const LANGUAGE: &str = "see https://protobuf.dev/programming-guides/proto3";
 /// The member of each descriptor that holds its name, and the one that holds its options.
@@ -14,6 +18,40 @@ const NAME: i32 = 1;
 /// The member of a field that holds its options; that of a message is another.
 pub(super) const FIELD_OPTIONS: i32 = 8;
 pub(super) const MESSAGE_OPTIONS: i32 = 7;
+
+/// The types that need no declaration.
+const SCALARS: &[&str] = &[
+    "double", "float", "int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64",
+    "sfixed32", "sfixed64", "bool", "string", "bytes",
+];
+const ANNOTATION_NAMES: &[&str] = &[
+    "id",
+    "subject",
+    "hash",
+    "hash_sha256",
+    "tokenize",
+    "drop",
+    "key",
+    "event_time",
+    "required",
+    "time",
+    "format",
+    "pattern",
+    "minimum",
+    "maximum",
+    "min_length",
+    "max_length",
+    "precision",
+    "scale",
+    "token_domain",
+    "token_format",
+    "event",
+    "name",
+    "partitions",
+    "mode",
+    "extra",
+    "retention",
+];
 
 /// The lines and columns, from 0, at which the parts of all files begin.
 #[derive(Default)]
@@ -65,6 +103,26 @@ pub(super) fn byte_of(text: &str, line: i32, column: i32) -> usize {
     start.saturating_add(count(column)).min(text.len())
 }
 
+/// What to do where a name leads nowhere.
+fn not_defined(message: &str, text: &str) -> Option<String> {
+    let name = message.strip_prefix("name '")?.strip_suffix("' is not defined")?;
+    if let Some(annotation) = name.strip_prefix("headwater.") {
+        if !text.contains(ANNOTATIONS_FILE) {
+            return Some(format!("write import \"{ANNOTATIONS_FILE}\"; beside the other imports"));
+        }
+        let known = nearest(annotation, ANNOTATION_NAMES.iter().copied());
+        return Some(known.map_or_else(
+            || format!("there are {}", ANNOTATION_NAMES.join(", ")),
+            |known| format!("did you mean (headwater.{known})?"),
+        ));
+    }
+    let known = nearest(name, SCALARS.iter().copied());
+    Some(known.map_or_else(
+        || "declare the type, or import the file that does, from schemas/ on".to_owned(),
+        |known| format!("did you mean {known}?"),
+    ))
+}
+
 /// Notes what protox found wrong.
 pub(super) fn note(error: &protox::Error, files: &Files, problems: &mut Problems) {
     let file = error.file().and_then(|name| files.find(name)).unwrap_or(0);
@@ -84,10 +142,41 @@ pub(super) fn note(error: &protox::Error, files: &Files, problems: &mut Problems
             }
             message => message,
         };
+        let hint = not_defined(&message, files.text(file)).unwrap_or(hint);
         problems.error(place, message, hint);
     };
     note(error);
     for related in error.related().into_iter().flatten() {
         note(related);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notation::protobuf::ANNOTATIONS;
+
+    #[test]
+    fn every_annotation_is_known_by_name() {
+        let declared = ANNOTATIONS.lines().filter_map(|line| line.trim().strip_prefix("optional "));
+        let names: Vec<&str> = declared.filter_map(|line| line.split_whitespace().nth(1)).collect();
+        assert_eq!(names, ANNOTATION_NAMES);
+    }
+
+    #[test]
+    fn a_name_that_leads_nowhere_has_a_hint() {
+        let hint =
+            |name: &str, text: &str| not_defined(&format!("name '{name}' is not defined"), text).unwrap();
+        assert_eq!(hint("strin", ""), "did you mean string?");
+        assert_eq!(
+            hint("headwater.hash", ""),
+            "write import \"headwater/annotations.proto\"; beside the other imports"
+        );
+        assert_eq!(
+            hint("headwater.hsh", "import \"headwater/annotations.proto\";"),
+            "did you mean (headwater.hash)?"
+        );
+        assert!(hint("shop.Order", "").contains("import the file"));
+        assert_eq!(not_defined("another fault", ""), None);
     }
 }
