@@ -15,7 +15,7 @@ use arrow::{
 use hw_event::{StreamId, Timestamp};
 use hw_journal::{Block, BlockHeader, BlockKind, Extension, Run};
 use hw_schema::{
-    Schema,
+    PayloadForm, Schema,
     rows::{self, Encoding, Optional, RowsError},
 };
 
@@ -330,7 +330,9 @@ fn rejects_block(
         text(&|_, reject| reject.error.path.clone()),
         text(&|_, reject| reject.error.message.clone()),
         Arc::new(payload.finish()),
-        Arc::new(StringArray::new_null(rejects.len())),
+        Arc::new(StringArray::from_iter(
+            rejects.iter().map(|row| of(row).1.form.map(PayloadForm::content_type)),
+        )),
     ];
     let body = RecordBatch::try_new(rows::rejects_body_schema(), arrays)?;
     Ok(Block {

@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use crate::{
-    Attributes, Catalog, EventError, Framing, Identity, Receipt, Refusal, Submission,
+    Attributes, Catalog, EventError, Framing, Identity, Receipt, Refusal, Retried, Submission,
     assembly::Assembler,
     attributes::Keep,
     judged::{Judged, JudgedIdentity, SealedReject, Standing},
@@ -340,9 +340,10 @@ impl Inner {
                     Framing::Json | Framing::CloudEvents(_) => Format::Json,
                     Framing::Kv(fields) => Format::Kv(fields),
                     Framing::Payload(reader, _) => Format::Payload(reader),
-                    Framing::Retried(retried) => {
-                        retried[index].fields.as_deref().map_or(Format::Json, Format::Kv)
-                    }
+                    Framing::Retried(retried) => match &retried[index] {
+                        Retried { reader: Some(reader), .. } => Format::Payload(reader),
+                        Retried { fields, .. } => fields.as_deref().map_or(Format::Json, Format::Kv),
+                    },
                 };
                 let first_time = |index: usize| match retried {
                     Some(retried) => Some(retried[index].received_at),
@@ -378,6 +379,10 @@ impl Inner {
             None => (0..events.len()).map(|index| no_schema(index)).collect(),
         };
         let now = self.parts.clock.now();
+        let form = match &framing {
+            Framing::Payload(reader, _) => Some(reader.form_of_events()),
+            Framing::Json | Framing::Kv(_) | Framing::CloudEvents(_) | Framing::Retried(_) => None,
+        };
         let mut rejects = Vec::with_capacity(rejected.len());
         let mut sealer = None;
         let count = rejected.len();
@@ -405,7 +410,7 @@ impl Inner {
                 }
             };
             let error = EventError { index, code, path, message };
-            rejects.push(SealedReject { error, byte_offset, payload });
+            rejects.push(SealedReject { error, byte_offset, payload, form });
         }
         let identity = match identity {
             Identity::None => JudgedIdentity::None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
 use hw_event::{Principal, SchemaNumber};
-use hw_schema::{Applied, Schema, Stream};
+use hw_schema::{Applied, PayloadForm, Schema, Stream};
 use hw_vault::TokenEntry;
 
 use crate::{
@@ -65,6 +65,8 @@ pub(crate) struct SealedReject {
     pub error: EventError,
     pub byte_offset: u64,
     pub payload: Vec<u8>,
+    /// `None`: it is JSON, or as its door's records are.
+    pub form: Option<PayloadForm>,
 }
 
 pub(crate) enum JudgedIdentity {

@@ -22,7 +22,7 @@ pub use catalog::{Catalog, CatalogError};
 pub use doors::frame_json;
 pub use gate::{
     Gate, GateParts, GateSettings, Running,
-    replay::{Retry, Returned, Sender},
+    replay::{Retry, Returned, Sender, Written},
 };
 pub use submission::{
     EventError, Framed, Framing, Identity, OffsetRange, Positions, ProducerSequence, Receipt, Refusal,

@@ -47,8 +47,10 @@ pub enum Framing {
 /// What is known of a reject besides its bytes.
 #[derive(Debug, Clone)]
 pub struct Retried {
-    /// `None`: it is JSON.
+    /// Neither this nor a reader: it is JSON.
     pub fields: Option<Arc<KvFields>>,
+    /// It is in the notation of the stream's schema.
+    pub reader: Option<PayloadReader>,
     pub received_at: Timestamp,
 }
 

@@ -9,9 +9,13 @@ use arrow::{
 };
 use async_trait::async_trait;
 use futures::StreamExt;
-use hw_event::{Principal, RESOLUTIONS, RejectCode, StreamName, Timestamp};
-use hw_gate::doors::replay::{Chosen, Opened, OpenedReject, Selection, Shelf, ShelfError};
+use hw_event::{Principal, RESOLUTIONS, RejectCode, SchemaNumber, StreamName, Timestamp};
+use hw_gate::{
+    Written,
+    doors::replay::{Chosen, Opened, OpenedReject, Selection, Shelf, ShelfError},
+};
 use hw_query::{Answer, Engine, child::Children};
+use hw_schema::PayloadForm;
 
 use crate::{
     reading::{CutError, Tables},
@@ -139,7 +143,7 @@ fn opening(stream: &StreamName, places: &[Chosen], expression: Option<&str>) -> 
         None => "CAST(NULL AS VARCHAR)".to_owned(),
     };
     format!(
-        "SELECT \"partition\", \"offset\", received_at, door, payload, {computed} AS computed FROM \
+        "SELECT \"partition\", \"offset\", received_at, door, payload, {computed} AS computed, origin, schema FROM \
          (SELECT *, try_cast(payload AS VARCHAR) AS event FROM rejects WHERE stream = {} AND ({})) \
          ORDER BY \"partition\", \"offset\"",
         literal(stream.as_str()),
@@ -173,11 +177,18 @@ fn opened_in(batch: &RecordBatch) -> Option<Vec<OpenedReject>> {
     let doors = batch.column(3).as_string_opt::<i32>()?;
     let payloads = batch.column(4).as_binary_opt::<i32>()?;
     let computed = batch.column(5).as_string_opt::<i32>()?;
+    let origins = batch.column(6).as_string_opt::<i32>()?;
+    let schemas = batch.column(7).as_primitive_opt::<Int32Type>()?;
+    let written = |row: usize| {
+        let form = origins.is_valid(row).then(|| PayloadForm::of_content_type(origins.value(row)))??;
+        schemas.is_valid(row).then(|| Written { form, schema: SchemaNumber(schemas.value(row)) })
+    };
     let reject = |row: usize| OpenedReject {
         partition: partitions.value(row),
         offset: offsets.value(row),
         received_at: Timestamp(times.value(row)),
         door: doors.value(row).to_owned(),
+        written: written(row),
         bytes: payloads.is_valid(row).then(|| payloads.value(row).to_vec()),
         computed: computed.is_valid(row).then(|| computed.value(row).as_bytes().to_vec()),
     };

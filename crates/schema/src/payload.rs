@@ -14,7 +14,7 @@ use hw_event::RejectCode;
 
 pub(crate) use self::text::{Text, quoted_name};
 use crate::{
-    Schema,
+    DecodeLimits, Schema,
     notation::{self, Files, Notation, NotationText, Problems},
 };
 
@@ -41,6 +41,30 @@ impl PayloadForm {
             PayloadForm::AvroDatum | PayloadForm::AvroFile => Notation::Avro,
             PayloadForm::Protobuf { .. } => Notation::Protobuf,
         }
+    }
+
+    /// The content type that one event alone would have. Kept with rejects: these words never change.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            PayloadForm::Capnp { packed: false } => "application/x-capnp",
+            PayloadForm::Capnp { packed: true } => "application/x-capnp; packed=true",
+            PayloadForm::AvroDatum => "avro/binary",
+            PayloadForm::AvroFile => "application/avro",
+            PayloadForm::Protobuf { .. } => "application/protobuf",
+        }
+    }
+
+    /// How an event is written that was kept with this content type. `None`: nothing is known that could read it, as an
+    /// event of a file whose schema was another one.
+    pub fn of_content_type(text: &str) -> Option<PayloadForm> {
+        [
+            PayloadForm::Capnp { packed: false },
+            PayloadForm::Capnp { packed: true },
+            PayloadForm::AvroDatum,
+            PayloadForm::Protobuf { delimited: false },
+        ]
+        .into_iter()
+        .find(|form| form.content_type() == text)
     }
 }
 
@@ -138,7 +162,36 @@ impl Schema {
     }
 }
 
+impl Schema {
+    /// How to read events that came when `older` was the newest version. `None`: either is written in another notation.
+    pub fn reader_of_older(&self, form: PayloadForm, older: &Schema) -> Option<PayloadReader> {
+        let mut reader = self.payload_reader(form)?;
+        // Only Avro needs to know what was written to read it at all.
+        if let Meaning::Avro(types) = &*older.payload_reader(form)?.meaning {
+            reader.writer = Some(Arc::clone(types));
+        }
+        Some(reader)
+    }
+}
+
 impl PayloadReader {
+    /// How one of the events that this reads is written, on its own.
+    pub fn form_of_events(&self) -> PayloadForm {
+        match (self.form, &*self.meaning, &self.writer) {
+            (PayloadForm::AvroFile, Meaning::Avro(types), Some(writer)) if writer.are_written_like(types) => {
+                PayloadForm::AvroDatum
+            }
+            (form, ..) => form,
+        }
+    }
+
+    /// The JSON of an event, if its bytes can be read.
+    pub fn json(&self, bytes: &[u8], limits: DecodeLimits) -> Option<Vec<u8>> {
+        let mut text = Text::default();
+        self.write(bytes, limits.event_bytes, limits.depth, &mut text).ok()?;
+        Some(text.bytes().to_vec())
+    }
+
     /// Cuts a body into events. Bytes that are none are the last frame. What is unpacked is at most `bytes_max` long.
     pub fn open(
         &self,

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use arrow::array::StringArray;
 use bytes::Bytes;
-use hw_event::{Ack, Principal, RESOLUTIONS, StreamName, Timestamp};
-use hw_schema::{DecodeLimits, Decoder, Format, KvFields, Record, Schema, Stream};
+use hw_event::{Ack, Principal, RESOLUTIONS, SchemaNumber, StreamName, Timestamp};
+use hw_schema::{
+    DecodeLimits, Decoder, Format, KvFields, PayloadForm, PayloadReader, Record, Schema, Stream,
+};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -51,12 +53,28 @@ pub struct Retry {
     pub offset: i64,
     /// When it first came: its time, if it has none of its own.
     pub received_at: Timestamp,
-    /// How it is written; `None`: it is JSON.
+    /// How it is written, as its door's records are or as a payload; neither: it is JSON.
     pub fields: Option<Arc<KvFields>>,
+    pub written: Option<Written>,
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// As it came, or as a fix has made it.
     pub bytes: Bytes,
+}
+
+/// In which notation an event is written, and the version of the schema that it was first judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    pub form: PayloadForm,
+    pub schema: SchemaNumber,
+}
+
+impl Written {
+    /// Reads such events as the stream's newest schema has them. `None`: that is written in another notation.
+    pub(crate) fn reader(self, stream: &Stream) -> Option<PayloadReader> {
+        let (_, newest) = stream.current()?;
+        newest.reader_of_older(self.form, stream.version(self.schema)?)
+    }
 }
 
 /// What a reject is called once it has come back.
@@ -154,6 +172,14 @@ impl Gate {
         Ok(())
     }
 
+    /// The JSON of an event that is written in the notation of its stream's schema. `None`: it cannot be read.
+    pub(crate) fn json_of(&self, stream: &str, written: Written, bytes: &[u8]) -> Option<Vec<u8>> {
+        let stream = self.registry().by_name(stream)?;
+        let settings = self.settings();
+        let limits = DecodeLimits { depth: settings.depth, event_bytes: settings.event_bytes };
+        written.reader(&stream)?.json(bytes, limits)
+    }
+
     fn with_schema(&self, name: &str) -> Result<Arc<Stream>, Refusal> {
         let stream = self.registry().by_name(name).filter(|stream| stream.current().is_some());
         stream.ok_or_else(|| Refusal::BadName(name.to_owned(), "no schema is declared under this name"))
@@ -185,8 +211,11 @@ impl Inner {
             body.extend_from_slice(&retry.bytes);
             events.push(Framed::new(start, body.len()));
         }
-        let retried =
-            retries.iter().map(|it| Retried { fields: it.fields.clone(), received_at: it.received_at });
+        let retried = retries.iter().map(|it| Retried {
+            fields: it.fields.clone(),
+            reader: it.written.and_then(|written| written.reader(&stream)),
+            received_at: it.received_at,
+        });
         let submission = Submission {
             stream: stream.name.to_string(),
             door: DOOR.into(),

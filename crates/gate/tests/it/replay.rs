@@ -23,6 +23,7 @@ fn retry(offset: i64, bytes: &str) -> Retry {
         offset,
         received_at: Timestamp(1_700_000_000_000_000),
         fields: None,
+        written: None,
         attempt: 1,
         bytes: Bytes::copy_from_slice(bytes.as_bytes()),
     }
@@ -169,6 +170,7 @@ impl HouseShelf {
                                 offset,
                                 received_at: append.append.received_at,
                                 door: text("door").to_owned(),
+                                written: None,
                                 bytes: self.seal_keys.open(sealed).ok(),
                                 computed: None,
                             };

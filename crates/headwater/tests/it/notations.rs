@@ -232,3 +232,94 @@ async fn a_schema_in_protobuf_takes_messages_of_every_type() {
     let extra = server.sql("SELECT _extra FROM every ORDER BY _seq DESC LIMIT 1").await;
     assert_eq!(extra[0][0], json!("{\"/1000\":7}"), "{extra:?}");
 }
+
+/// Schemas that are too narrow, each with what is sent and its content type, and the same schemas mended.
+const NARROW: [(&str, &str, &str); 3] = [
+    (
+        "p.proto",
+        "syntax = \"proto3\"; message P { int64 id = 1; K kind = 2; enum K { NONE = 0; A = 1; } }",
+        "syntax = \"proto3\"; message P { string more = 3; int64 id = 1; K kind = 2; enum K { NONE = 0; A = 1; B = 5; } }",
+    ),
+    (
+        "c.capnp",
+        "struct C { id @0 :Int64; kind @1 :K; enum K { none @0; a @1; } }",
+        "struct C { id @0 :Int64; kind @1 :K; enum K { none @0; a @1; b @2; } more @2 :Text; }",
+    ),
+    (
+        "a.avsc",
+        r#"{"type":"record","name":"A","fields":[{"name":"id","type":"long"},{"name":"kind","type":"string","maxLength":2}]}"#,
+        r#"{"type":"record","name":"A","fields":[{"name":"id","type":"long"},{"name":"kind","type":"string","maxLength":9},
+            {"name":"more","type":"string","default":"later"}]}"#,
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rejects_of_payloads_come_back_in_their_own_notation() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let schemas = |mended: bool| -> Vec<(String, &str)> {
+        let text = |(file, narrow, wide): (&str, &'static str, &'static str)| {
+            (format!("schemas/{file}"), if mended { wide } else { narrow })
+        };
+        NARROW.into_iter().map(text).collect()
+    };
+    let declare = |mended: bool| {
+        let files = schemas(mended);
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+        project(directory.path(), &files)
+    };
+    let capnp = [3_u64 << 32, 2 << 32, 7, 2].map(u64::to_le_bytes).concat();
+    let sent: [(&str, &str, &[u8], &str); 3] = [
+        ("p", "application/x-protobuf", b"\x08\x07\x10\x05", "enum"),
+        ("c", "application/x-capnp", &capnp, "enum"),
+        ("a", "avro/binary", b"\x0e\x08long", "length"),
+    ];
+    let server = Server::start(&declare(false), &data);
+    for (stream, content_type, body, code) in sent {
+        let (status, receipt) = server.post(stream, content_type, body.to_vec()).await;
+        assert_eq!((status, &receipt["errors"][0]["code"]), (422, &json!(code)), "{stream}: {receipt}");
+        // Bytes that nobody can read, and JSON that is wrong in the same way.
+        assert_eq!(server.post(stream, content_type, &b"\x08"[..]).await.0, 422);
+        let same = json!({"id": 8, "kind": "other"}).to_string();
+        assert_eq!(server.post(stream, "application/json", same).await.0, 422);
+        // What is wrong is corrected in the JSON that the payload stands for.
+        let value = if stream == "p" { "A" } else { "a" };
+        let order = json!({"stream": stream, "code": code, "set": {"/kind": value}, "dry_run": true});
+        let report = crate::repair::to_its_end(&server, "fix", &order).await;
+        assert_eq!((&report["selected"], &report["passed"]), (&json!(2), &json!(2)), "{stream}: {report}");
+        let expression = json!({"stream": stream, "code": code, "expr": "event", "dry_run": true});
+        let report = crate::repair::to_its_end(&server, "fix", &expression).await;
+        assert_eq!(report["not_corrected"], json!(1), "{stream}: {report}");
+    }
+    let origins =
+        server.sql("SELECT DISTINCT stream, origin FROM rejects WHERE origin IS NOT NULL ORDER BY 1").await;
+    let kept = [["a", "avro/binary"], ["c", "application/x-capnp"], ["p", "application/protobuf"]];
+    assert_eq!(json!(origins), json!(kept));
+    assert!(server.terminate().success());
+
+    let server = Server::start(&declare(true), &data);
+    for (stream, ..) in sent {
+        for passes in [true, false] {
+            let report = crate::repair::to_its_end(&server, "replay", &json!({"stream": stream})).await;
+            // Of JSON, only the length is mended; bytes that cannot be read stay as they are.
+            let (passed, failed) = match (passes, stream) {
+                (true, "a") => (2, 1),
+                (true, _) => (1, 2),
+                (false, "a") => (0, 1),
+                (false, _) => (0, 2),
+            };
+            assert_eq!(
+                (&report["passed"], &report["failed"]),
+                (&json!(passed), &json!(failed)),
+                "{stream}: {report}"
+            );
+        }
+        let rows = server.sql(&format!("SELECT id, kind, more FROM {stream} WHERE id = 7")).await;
+        let expected = match stream {
+            "p" => json!([[7, "B", ""]]),
+            "c" => json!([[7, "b", null]]),
+            _ => json!([[7, "long", "later"]]),
+        };
+        assert_eq!(json!(rows), expected, "once, as its notation has it");
+    }
+}

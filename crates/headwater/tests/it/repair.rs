@@ -71,7 +71,7 @@ async fn killed(server: Server, random: &mut Random, task: &str, order: &Value) 
     ended
 }
 
-async fn to_its_end(server: &Server, task: &str, order: &Value) -> Value {
+pub async fn to_its_end(server: &Server, task: &str, order: &Value) -> Value {
     let (status, mut report) = begin(server, task, order).await;
     assert_eq!(status, 202, "{report}");
     while report["state"] == "running" {

@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use hw_event::StreamName;
 use tokio::time::{Instant, sleep};
 
 use super::{Chosen, Correction, Inner, Job, NotCorrected, OpenedReject, Order, Shelf, State, Task};
@@ -143,7 +144,7 @@ async fn retry<'a>(inner: &Inner, job: &Job, order: &Order, rest: &'a [Chosen]) 
     let mut retries = Vec::with_capacity(taken.len());
     let mut kept = Vec::new();
     for (one, reject) in taken {
-        match prepared(inner, one, reject, correction) {
+        match prepared(inner, stream, one, reject, correction) {
             Ok(retry) => retries.push((one, retry)),
             Err(why) => kept.push((one, why)),
         }
@@ -179,6 +180,7 @@ enum Kept {
 
 fn prepared(
     inner: &Inner,
+    stream: &StreamName,
     one: Chosen,
     reject: Option<OpenedReject>,
     correction: Option<&Correction>,
@@ -190,15 +192,27 @@ fn prepared(
     let fields = fields.filter(|_| correction.is_none());
     let bytes = match correction {
         None => bytes,
-        Some(correction) => correction
-            .apply(&bytes, reject.computed.as_deref())
-            .map_err(|_: NotCorrected| Kept::NotCorrected)?,
+        Some(correction) => {
+            // Of a payload its JSON is corrected. An expression was computed over bytes that are no text.
+            let json = match reject.written {
+                None => bytes,
+                Some(_) if matches!(correction, Correction::Expression(_)) => return Err(Kept::NotCorrected),
+                Some(written) => {
+                    let json = inner.gate.json_of(stream.as_str(), written, &bytes);
+                    json.ok_or(Kept::NotCorrected)?
+                }
+            };
+            correction
+                .apply(&json, reject.computed.as_deref())
+                .map_err(|_: NotCorrected| Kept::NotCorrected)?
+        }
     };
     Ok(Retry {
         partition: one.partition,
         offset: one.offset,
         received_at: reject.received_at,
         fields,
+        written: reject.written.filter(|_| correction.is_none()),
         attempt: one.attempts + 1,
         bytes: bytes.into(),
     })

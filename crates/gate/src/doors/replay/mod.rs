@@ -19,7 +19,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 pub use self::correction::{Correction, NotCorrected};
-use crate::Gate;
+use crate::{Gate, Written};
 
 /// Jobs that are remembered; of those that have ended the oldest go.
 const JOBS_KEPT_MAX: usize = 64;
@@ -83,6 +83,8 @@ pub struct OpenedReject {
     pub offset: i64,
     pub received_at: Timestamp,
     pub door: String,
+    /// `None`: it is JSON, or as the door's records are.
+    pub written: Option<Written>,
     /// `None`: the key is gone.
     pub bytes: Option<Vec<u8>>,
     /// The expression's value.
