@@ -118,7 +118,10 @@ fn not_defined(message: &str, text: &str) -> Option<String> {
     }
     let known = nearest(name, SCALARS.iter().copied());
     Some(known.map_or_else(
-        || "declare the type, or import the file that does, from schemas/ on".to_owned(),
+        || {
+            let scalars = SCALARS.join(", ");
+            format!("declare it, or import the file that does; what needs no declaration is {scalars}")
+        },
         |known| format!("did you mean {known}?"),
     ))
 }
