@@ -294,6 +294,11 @@ impl Core {
         self.files.free()
     }
 
+    /// The number of the open segment, and where the next group goes in it.
+    pub(crate) fn open_end(&self) -> Option<(u64, u64)> {
+        self.open.as_ref().map(|open| (open.segment.header.number, open.position))
+    }
+
     /// Writes a group: these appends get the numbers after `last`. They survive the death of the process, and
     /// nobody sees them. After an error none of them is in the log.
     pub fn write(&mut self, group: Vec<Append>) -> Result<(), AppendError> {

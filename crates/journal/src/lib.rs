@@ -5,6 +5,7 @@
 mod append;
 mod block;
 mod check;
+mod copy;
 mod core;
 mod cursor;
 mod disk;
@@ -29,6 +30,7 @@ mod wipe;
 
 pub use append::{Append, Block, BlockHeader, BlockKind, Extension, Record, RecordKind, Run};
 pub use check::check_disk;
+pub use copy::{CopiedFile, JournalCopy};
 pub use core::Core;
 pub use disk::{Disk, DiskFile};
 pub use file_disk::FileDisk;

@@ -14,7 +14,8 @@ use hw_event::Seq;
 use tokio::sync::oneshot;
 
 use crate::{
-    AppendError, Core, Disk, Journal,
+    AppendError, Core, Disk, Journal, JournalCopy,
+    copy::copy,
     core::{files::write_zeros, wipe::Wiping},
 };
 
@@ -23,6 +24,7 @@ pub(crate) enum Request {
     BeginWipe(oneshot::Sender<Result<(Seq, Arc<dyn Disk>), Arc<io::Error>>>),
     Wipe(Seq, oneshot::Sender<Result<Wiping, Arc<io::Error>>>),
     EndWipe,
+    Copy(oneshot::Sender<io::Result<JournalCopy>>),
 }
 
 impl Request {
@@ -37,6 +39,9 @@ impl Request {
                 let _ = answer.send(core.wipe(through));
             }
             Request::EndWipe => core.end_wipe(),
+            Request::Copy(answer) => {
+                let _ = answer.send(copy(core));
+            }
         }
     }
 }

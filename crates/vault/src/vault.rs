@@ -207,6 +207,15 @@ impl Vault {
             .ok_or_else(|| VaultError::Sealed { purpose: purpose.to_owned() })
     }
 
+    /// Copies the file as it is, whole, to `path`, where there is none yet. What was kept before is in it. Blocks, and lets
+    /// entries wait meanwhile.
+    pub fn copy_to(&self, path: &Path) -> Result<(), VaultError> {
+        let mut cabinet = self.inner.shared.cabinet();
+        // One that a failed write has left behind is made good first.
+        cabinet.database()?;
+        cabinet.copy_to(path)
+    }
+
     pub fn status(&self) -> Result<VaultStatus, VaultError> {
         let mut cabinet = self.inner.shared.cabinet();
         let counted = cabinet::counts(cabinet.database()?);
