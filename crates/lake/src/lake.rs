@@ -64,10 +64,15 @@ pub struct TableFault {
     pub out_of_service: bool,
 }
 
+/// The committer waits.
+pub struct Paused {
+    _round: tokio::sync::OwnedMutexGuard<()>,
+}
+
 /// Clones are the same lake.
 #[derive(Clone)]
 pub struct Lake {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 pub(crate) struct Shared {
@@ -91,6 +96,8 @@ pub(crate) struct Shared {
     pub stale_logs: Mutex<BTreeSet<Table>>,
     /// Tables that get no rows until their old ones are of the new generation.
     pub held: Mutex<BTreeSet<Table>>,
+    /// Held through each of the committer's rounds, and by whoever needs the tables to stand still.
+    pub rounds: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Lake {
@@ -202,6 +209,11 @@ impl Lake {
         Eraser::new(self.shared.clone())
     }
 
+    /// No commit, no checkpoint and no new file of the committer's while the value lives. Rows wait.
+    pub async fn pause(&self) -> Paused {
+        Paused { _round: self.shared.rounds.clone().lock_owned().await }
+    }
+
     /// The newest committed state; `None` while the table has never had a commit.
     pub fn table(&self, table: Table) -> Option<Arc<TableSnapshot>> {
         self.shared.committed(table).map(|committed| committed.snapshot.clone())
@@ -280,6 +292,7 @@ impl Shared {
             trash: Trash::default(),
             stale_logs: Mutex::default(),
             held: Mutex::default(),
+            rounds: Arc::default(),
         }
     }
 

@@ -64,7 +64,7 @@ impl Tip {
 
 /// Whether a commit file is as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seal {
+pub(crate) enum Seal {
     Absent,
     Whole,
     Broken,
@@ -85,7 +85,7 @@ fn seal_position(commit: &[u8]) -> Option<usize> {
     (commit.len() >= at + 8).then_some(at)
 }
 
-fn check_seal(commit: &[u8]) -> Seal {
+pub(crate) fn check_seal(commit: &[u8]) -> Seal {
     let Some(at) = seal_position(commit) else { return Seal::Absent };
     let crc32c = crc32c::crc32c_append(crc32c::crc32c(&commit[..at]), OWN_CRC32C_ZERO.as_bytes());
     let crc32c = crc32c::crc32c_append(crc32c, &commit[at + 8..]);

@@ -328,6 +328,8 @@ impl Sink for LakeSink {
     }
 
     async fn commit(&mut self) -> Result<Seq, SinkError> {
+        let rounds = self.lake.rounds.clone();
+        let _round = rounds.lock().await;
         self.flush_tallies();
         self.readmit().await;
         let mut failed: BTreeMap<Table, String> = BTreeMap::new();
@@ -426,11 +428,12 @@ async fn replace_files(lake: &Shared, table: Table, offer: &Replacement) -> Resu
     let done = replaced.is_some();
     match replaced {
         Some(committed) => {
+            // First: who looks for an older version's files finds them in the table or here.
+            lake.trash.add(table, offer.removes.iter().map(|file| Removed::file(file, since)));
             lake.publish(table, committed);
             if offer.schema.is_some() {
                 lake.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&table);
             }
-            lake.trash.add(table, offer.removes.iter().map(|file| Removed::file(file, since)));
         }
         None => {
             let files = offer.adds.iter().map(|file| Removed::name(&offer.name, &file.name, since));

@@ -83,16 +83,18 @@ pub(crate) struct Removed {
     since: i64,
     /// Alive while a snapshot has it.
     held: Weak<LakeFile>,
+    /// Somebody is about to remove it.
+    going: bool,
 }
 
 impl Removed {
     pub(crate) fn file(file: &Arc<LakeFile>, since: i64) -> Removed {
-        Removed { path: file.path.clone(), since, held: Arc::downgrade(file) }
+        Removed { path: file.path.clone(), since, held: Arc::downgrade(file), going: false }
     }
 
     /// One that no snapshot of this process has.
     pub(crate) fn name(table: &str, file: &str, since: i64) -> Removed {
-        Removed { path: Path::new(table).join(file), since, held: Weak::new() }
+        Removed { path: Path::new(table).join(file), since, held: Weak::new(), going: false }
     }
 }
 
@@ -115,18 +117,48 @@ impl Trash {
                 // The clock was set back: it counts from now on.
                 file.since = file.since.min(now);
                 let due = keeping.is_over(file.since) && file.held.strong_count() == 0;
+                file.going |= due;
                 due.then(|| file.path.clone())
             })
             .collect()
     }
 
+    /// Keeps files of an older version from being removed while the values live. Of a file that another reader holds they
+    /// become that reader's value. `false`: one of them is not to be had any more.
+    pub(crate) fn hold(&self, table: Table, files: &mut [&mut Arc<LakeFile>]) -> bool {
+        let mut trash = lock(&self.0);
+        // A name may stand there twice, if the table was opened twice.
+        let mut known: HashMap<PathBuf, Vec<&mut Removed>> = HashMap::new();
+        for removed in trash.get_mut(&table).into_iter().flatten() {
+            known.entry(removed.path.clone()).or_default().push(removed);
+        }
+        files.iter_mut().all(|file| {
+            let Some(removed) = known.get_mut(&file.path) else { return false };
+            if let Some(held) = removed.iter().find_map(|removed| removed.held.upgrade()) {
+                **file = held;
+            }
+            removed.iter_mut().for_each(|removed| removed.held = Arc::downgrade(file));
+            removed.iter().all(|removed| !removed.going)
+        })
+    }
+
+    /// What is about to be removed.
+    pub(crate) fn going(&self, table: Table) -> HashSet<PathBuf> {
+        let trash = lock(&self.0);
+        let files = trash.get(&table).into_iter().flatten();
+        files.filter(|file| file.going).map(|file| file.path.clone()).collect()
+    }
+
     /// What nobody holds, however short a time it has been there, and how much somebody holds.
     pub(crate) fn unheld(&self, table: Table) -> (Vec<PathBuf>, usize) {
-        let trash = lock(&self.0);
+        let mut trash = lock(&self.0);
         let (mut free, mut held) = (Vec::new(), 0);
-        for file in trash.get(&table).into_iter().flatten() {
+        for file in trash.get_mut(&table).into_iter().flatten() {
             match file.held.strong_count() {
-                0 => free.push(file.path.clone()),
+                0 => {
+                    file.going = true;
+                    free.push(file.path.clone());
+                }
                 _ => held += 1,
             }
         }

@@ -75,7 +75,7 @@ impl DeltaHome {
         }
     }
 
-    async fn blocking<T: Send + 'static>(
+    pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, LakeError> + Send + 'static,
     ) -> Result<T, LakeError> {
@@ -89,7 +89,7 @@ impl DeltaHome {
     }
 
     /// The state as its readers see it.
-    fn committed(
+    pub(crate) fn committed(
         &self,
         state: &State,
         manifest_end: Option<u64>,
@@ -178,17 +178,24 @@ impl DeltaHome {
 
     /// What delta-rs makes of the log.
     async fn replay(&self, tip: &Tip) -> Result<State, LakeError> {
+        // The newest commit is nearly always ours; only another writer's makes the log be searched for our position.
+        let mut state = self.replay_at(tip.version, tip.position(&self.identity.app_id)).await?;
+        state.tip_crc32c = tip.crc32c;
+        Ok(state)
+    }
+
+    /// The same of one version. `position`: where it is known.
+    pub(crate) async fn replay_at(&self, version: u64, position: Option<i64>) -> Result<State, LakeError> {
         let mut delta = DeltaTable::new(self.log_store.clone());
         // Of that version and no other: somebody may commit in between.
-        delta.load_version(tip.version).await.map_err(|source| self.delta_error(source))?;
+        delta.load_version(version).await.map_err(|source| self.delta_error(source))?;
         let table = delta.snapshot().map_err(|source| self.delta_error(source))?;
         let line = |action: Action| {
             serde_json::to_string(&action).map_err(|json_err| {
                 self.delta_error(deltalake::DeltaTableError::SerializeLogJson { json_err })
             })
         };
-        // The newest commit is nearly always ours; only another writer's makes the log be searched.
-        let position = match tip.position(&self.identity.app_id) {
+        let position = match position {
             Some(position) => Some(position),
             None => table
                 .snapshot()
@@ -197,8 +204,7 @@ impl DeltaHome {
                 .map_err(|source| self.delta_error(source))?,
         };
         let mut state = State::default();
-        state.version = Some(tip.version);
-        state.tip_crc32c = tip.crc32c;
+        state.version = Some(version);
         state.metadata = Some(line(Action::Metadata(table.metadata().clone()))?);
         state.positions.extend(position.map(|position| (self.identity.app_id.to_string(), position)));
         for file in table.log_data().iter() {

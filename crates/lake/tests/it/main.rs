@@ -10,4 +10,5 @@ mod fixture;
 mod follow;
 mod formats;
 mod growth;
+mod history;
 mod rot;
