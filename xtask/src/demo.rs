@@ -191,13 +191,17 @@ pub fn run(binary: Binary, end: End) -> Result<()> {
 
 /// Loads the launches and the bad records, takes the answers that the tables must give, and stops, so that
 /// everything is in the lake. Calls `check` with the lake and the answers, then removes all.
-pub fn with_loaded_lake(binary: Binary, check: impl FnOnce(&Path, &Value) -> Result<()>) -> Result<()> {
+pub fn with_loaded_lake(
+    binary: Binary,
+    check: impl FnOnce(&Path, &Path, &Value) -> Result<()>,
+) -> Result<()> {
     let demo = Demo::prepare(binary)?;
     let mut server = demo.start()?;
     for source in SOURCES.iter().filter(|source| !matches!(source.sends, Sends::Sensor)) {
         demo.send(&server, source, None)?;
     }
     let mut answers = serde_json::Map::new();
+    let exports = server.directory.join("exports");
     for (table, statement) in [
         (
             "sensor.reading",
@@ -214,9 +218,10 @@ pub fn with_loaded_lake(binary: Binary, check: impl FnOnce(&Path, &Value) -> Res
     ] {
         let answer = server.rows(statement)?;
         answers.insert(table.to_owned(), answer.into_iter().next().context("an aggregate without a row")?);
+        run_command(server.client(&["export", table]).arg(&exports))?;
     }
     server.stop()?;
-    check(&server.data.join("lake"), &Value::Object(answers))?;
+    check(&server.data.join("lake"), &exports, &Value::Object(answers))?;
     std::fs::remove_dir_all(&server.directory).context("cannot remove the lake")
 }
 

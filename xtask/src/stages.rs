@@ -106,15 +106,15 @@ fn kernels_stage() -> Result<Outcome> {
     Ok(kernels::run()?.map_or(Outcome::Passed, Outcome::Skipped))
 }
 
-/// Other engines open the tables of a demo and must count and sum as we do; what the SDK of CloudEvents sends must
+/// Other engines open the tables of a demo, and what was exported of them, and must count and sum as we do; what the SDK of CloudEvents sends must
 /// come to the tables.
 fn python_interop() -> Result<Outcome> {
     let Some(python) = python_environment()? else {
         return Ok(Outcome::Skipped("no python3 with venv".to_owned()));
     };
-    demo::with_loaded_lake(demo::Binary::OfTests, |lake, answers| {
+    demo::with_loaded_lake(demo::Binary::OfTests, |lake, exports, answers| {
         let script = root().join("xtask/python/interop.py");
-        run_command(Command::new(&python).arg(script).arg(lake).arg(answers.to_string()))
+        run_command(Command::new(&python).arg(script).arg(lake).arg(exports).arg(answers.to_string()))
     })?;
     demo::with_server_of(demo::Binary::OfTests, &root().join("xtask/python/project"), |url| {
         let script = root().join("xtask/python/send_cloudevents.py");

@@ -10,9 +10,9 @@ use hw_lake::Table;
 use hw_pipeline::FollowerHandle;
 use hw_query::{Cut, Engine, Names, child::Children};
 use hw_schema::Registry;
-use hw_serve::{CutFailed, Guard, RevealAsked, RevealRefused, TokenRevealed, VerifyRefused};
+use hw_serve::{BackupRefused, CutFailed, Guard, RevealAsked, RevealRefused, TokenRevealed, VerifyRefused};
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, mpsc},
@@ -21,7 +21,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    backup::Backups,
     erasure::Erasures,
+    output::rfc3339,
     reading::Tables,
     reveal::Reveals,
     status::Status,
@@ -45,14 +47,32 @@ pub struct Backend {
     /// One permit: one verification at a time.
     pub verifying: Arc<Semaphore>,
     pub erasures: Erasures,
+    pub backups: Backups,
 }
 
 #[async_trait]
 impl hw_serve::Backend for Backend {
     async fn cut(&self, names: &Names) -> Result<Cut, CutFailed> {
-        let (tables, names) = (self.tables.clone(), names.clone());
-        let cut = tokio::task::spawn_blocking(move || tables.cut_for(&names)).await;
-        cut.map_err(|error| CutFailed(error.to_string()))?.map_err(|error| CutFailed(error.to_string()))
+        let (tables, of) = (self.tables.clone(), names.clone());
+        let cut = tokio::task::spawn_blocking(move || tables.cut_for(&of)).await;
+        let cut = cut.map_err(|error| CutFailed(error.to_string()))?;
+        let mut cut = cut.map_err(|error| CutFailed(error.to_string()))?;
+        cut.tables.extend(self.tables.as_of(names).await);
+        Ok(cut)
+    }
+
+    async fn versions(&self, table: &str) -> Result<Option<Vec<Value>>, CutFailed> {
+        let tables = self.tables.lake.tables();
+        let Some((table, _)) = tables.into_iter().find(|(_, name)| name == table) else { return Ok(None) };
+        let versions = self.tables.lake.versions(table).await;
+        let versions = versions.map_err(|error| CutFailed(error.to_string()))?;
+        let told = versions.into_iter().rev().take(hw_serve::VERSIONS_MAX).map(|it| {
+            json!({
+                "version": it.version, "at": rfc3339(it.at.0), "operation": it.operation, "files": it.files,
+                "rows": it.rows, "bytes": it.bytes, "readable": it.readable,
+            })
+        });
+        Ok(Some(told.collect()))
     }
 
     fn engine(&self) -> &dyn Engine {
@@ -91,6 +111,14 @@ impl hw_serve::Backend for Backend {
     fn first_kept(&self, stream: StreamId, partition: Partition) -> Offset {
         let table = self.tables.lake.table(Table::Stream(stream));
         Offset(table.and_then(|table| table.first_kept.get(&partition.0).copied()).unwrap_or(0))
+    }
+
+    async fn backup(&self) -> Result<mpsc::Receiver<Value>, BackupRefused> {
+        self.backups.begin().await
+    }
+
+    async fn end_backup(&self, id: &str) -> bool {
+        self.backups.end(id).await
     }
 
     fn erasures(&self) -> &dyn hw_serve::Erasures {

@@ -2,9 +2,11 @@
 //! Always: a command is listed here only once it works. Parses; does nothing.
 
 mod change;
+mod copy;
 mod generate;
 #[cfg(test)]
 mod reference;
+mod secrets;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -12,7 +14,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use hw_event::StreamName;
 
 pub use change::{Erase, Plan};
+pub use copy::{Backup, Export, Restore};
 pub use generate::{Gen, Test, TestFormat};
+pub use secrets::{Tokens, TokensReveal, Vault, VaultRotate, VaultStatus};
 
 use crate::config;
 
@@ -47,7 +51,7 @@ pub enum Command {
     /// A change is allowed, or the rows that are there are rewritten for it, or it is refused. Changes nothing. Exits with 1
     /// if something is refused.
     Plan(Plan),
-    /// List the streams
+    /// List the streams, or the versions of one stream's table
     Ls(Ls),
     /// Send events from a file or from standard input
     ///
@@ -57,6 +61,11 @@ pub enum Command {
     Send(Send),
     /// Ask a question in SQL
     Sql(Sql),
+    /// Write a table into one Parquet file that any reader opens
+    ///
+    /// Asks the running server for the rows that are there when it begins, in pieces that keep to its limits, and counts them.
+    /// The file gets its name once it is whole and durable: an export that breaks off leaves none.
+    Export(Export),
     /// Print a stream's events as they come
     ///
     /// Follows the stream until interrupted, unless --limit or --no-follow says otherwise.
@@ -100,6 +109,15 @@ pub enum Command {
     /// it. Checks the bytes against their checksums, the ledger's counts against the rows, and that every event has one
     /// place. Exits with 0 if all is well, with 1 if something is wrong.
     Verify(Verify),
+    /// Copy the data directory of a running server, as of one moment
+    ///
+    /// Runs on the server's machine, as the server's user. The copy holds keys and vault: keep it as you keep the data. It has
+    /// its manifest, backup.ndjson, once it is whole and durable; without one it is not restored.
+    Backup(Backup),
+    /// Make a data directory of a backup; needs no server
+    ///
+    /// Each file is held against its checksum. Exits with 1 if the backup is not whole; then nothing is restored.
+    Restore(Restore),
     /// Forget people: their keys, rows, rejects and every old copy of them
     ///
     /// SUBJECT is what events have in the field marked `x-privacy: subject`. Keys are destroyed at once; then files are
@@ -111,70 +129,6 @@ pub enum Command {
     /// Works with and without a running server, and changes nothing. Exits with 1 if there is a fault; warnings do not
     /// count.
     Doctor(Doctor),
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Tokens {
-    /// Say what tokens stand for
-    ///
-    /// The server must allow it (reveal = true under [privacy]) and writes down who asked, for what and why, before it
-    /// answers; refusals too. Exits with 1 if one of the tokens has no value (unknown, erased or damaged).
-    Reveal(TokensReveal),
-}
-
-#[derive(Debug, Args)]
-pub struct TokensReveal {
-    /// Up to 100 tokens
-    #[arg(value_name = "TOKEN", required = true)]
-    pub tokens: Vec<String>,
-    /// The tokens' domain: x-token-domain of the field, else the field's name
-    #[arg(long, value_name = "D")]
-    pub domain: String,
-    /// Why you ask; it is kept in the audit record
-    #[arg(long, value_name = "TEXT")]
-    pub reason: String,
-    #[command(flatten)]
-    pub server: ServerArgs,
-    /// Print the answer as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Vault {
-    /// Say where the root key comes from and how much the vault holds
-    ///
-    /// Asks the running server, or opens the data directory itself.
-    Status(VaultStatus),
-    /// Seal the vault under another root key
-    ///
-    /// The server must not run. Without --to a new key takes the place of keys/root.key; with privacy.root_key set, --to names
-    /// the new one, and the setting has to be changed before the next start. Tokens stay as they are.
-    Rotate(VaultRotate),
-}
-
-#[derive(Debug, Args)]
-pub struct VaultStatus {
-    /// The project
-    #[arg(value_name = "DIR", default_value = ".")]
-    pub directory: PathBuf,
-    #[command(flatten)]
-    pub settings: SettingArgs,
-    /// Print it as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct VaultRotate {
-    /// The project
-    #[arg(value_name = "DIR", default_value = ".")]
-    pub directory: PathBuf,
-    #[command(flatten)]
-    pub settings: SettingArgs,
-    /// The new root key: file:PATH, env:NAME or command:PROGRAM ARGS
-    #[arg(long, value_name = "SOURCE", value_parser = root_key)]
-    pub to: Option<config::RootKeySource>,
 }
 
 #[derive(Debug, Args)]
@@ -298,6 +252,12 @@ impl FormatArgs {
 
 #[derive(Debug, Args)]
 pub struct Ls {
+    /// Only this stream; with --versions also rejects or ledger
+    #[arg(value_name = "STREAM")]
+    pub stream: Option<String>,
+    /// The versions of its table, the newest first: what VERSION AS OF and TIMESTAMP AS OF can read in SQL
+    #[arg(long, requires = "stream")]
+    pub versions: bool,
     #[command(flatten)]
     pub server: ServerArgs,
     #[command(flatten)]

@@ -105,6 +105,11 @@ impl DataDirectory {
         self.path.join("generations")
     }
 
+    /// Where a backup is staged while it is copied.
+    pub fn backup(&self) -> PathBuf {
+        self.path.join("backup")
+    }
+
     /// Where erasures are written down, if no other place is configured.
     pub fn erasures(&self) -> PathBuf {
         self.path.join("erasures")

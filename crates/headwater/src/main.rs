@@ -2,6 +2,7 @@
 //! Always: exit codes are those of `exit::Exit`; only this crate reads arguments and environment.
 
 mod backend;
+mod backup;
 mod check_data;
 mod cli;
 mod client;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check(arguments).into(),
         Command::Test(arguments) => check_data::run(&arguments).into(),
         Command::Doctor(arguments) => doctor::run(&arguments).into(),
+        Command::Restore(arguments) => backup::restore::run(&arguments).into(),
         Command::Vault(command) => vault_command::run(command).into(),
         command => client::run(command).into(),
     }

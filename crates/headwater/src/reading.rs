@@ -15,17 +15,22 @@ use arrow::{
 };
 use hw_event::{RESOLUTIONS, Seq};
 use hw_journal::{Journal, Log, ReadError};
-use hw_lake::{Bounds, Lake, LakeFile, Table, TableSnapshot};
+use hw_lake::{self as lake, Bounds, Lake, LakeError, LakeFile, Table, TableSnapshot, VersionError};
 use hw_pipeline::hot::{Hot, HotTail};
 use hw_query::{
-    Cut, CutFile, Files, HotBatches, HotError, HotSource, Listed, Names, NoHot, NotSeen, PayloadOpener,
-    Pieces, Range, TableCut, TableKind, streams_schema,
+    AsOf, AsOfMoment, Cut, CutFile, Files, HotBatches, HotError, HotSource, Listed, Names, NoHot, NotSeen,
+    PayloadOpener, Pieces, QueryError, Range, TableCut, TableKind, streams_schema,
 };
 use hw_schema::{Mode, Registry, Stream, rows};
 use hw_vault::SealKeys;
 
+use crate::output::rfc3339;
+
 /// A commit between a snapshot and its tail is rare; this many in a row mean something else is wrong.
 const TAKES_MAX: usize = 16;
+
+const REJECTS: &str = "rejects";
+const LEDGER: &str = "ledger";
 
 #[derive(Clone)]
 pub struct Tables {
@@ -130,7 +135,7 @@ impl Tables {
             (Table::Ledger, TableKind::Ledger, rows::ledger_table_schema(), ledger, Hot::Ledger),
         ];
         for (id, kind, columns, snapshot, hot) in system {
-            let name = if id == Table::Rejects { "rejects" } else { "ledger" };
+            let name = if id == Table::Rejects { REJECTS } else { LEDGER };
             let source = TableSource { name: name.to_owned(), kind, columns };
             tables.push(match may_mean(name, kind) {
                 true => self.table(&moment, id, source, snapshot.as_ref(), hot)?,
@@ -144,6 +149,62 @@ impl Tables {
         Ok(Cut { tables, streams })
     }
 
+    /// The tables as of the versions that a statement names, held while the values live. A name that is no table's is left
+    /// out: the statement says so itself.
+    pub async fn as_of(&self, names: &Names) -> Vec<TableCut> {
+        let mut tables = Vec::new();
+        for as_of in names.as_of() {
+            if let Some((table, kind, columns)) = self.table_named(&as_of.table) {
+                tables.push(self.version(table, kind, columns, as_of).await);
+            }
+        }
+        tables
+    }
+
+    fn table_named(&self, name: &str) -> Option<(Table, TableKind, SchemaRef)> {
+        match name {
+            REJECTS => return Some((Table::Rejects, TableKind::Rejects, rows::rejects_table_schema())),
+            LEDGER => return Some((Table::Ledger, TableKind::Ledger, rows::ledger_table_schema())),
+            _ => {}
+        }
+        let stream = self.registry.all().into_iter().find(|stream| stream.name.sql_name() == name)?;
+        let columns = stream.current()?.1.table_columns().clone();
+        Some((Table::Stream(stream.id), TableKind::Stream, columns))
+    }
+
+    async fn version(&self, table: Table, kind: TableKind, columns: SchemaRef, as_of: &AsOf) -> TableCut {
+        let moment = match as_of.moment {
+            AsOfMoment::Version(version) => lake::AsOf::Version(version),
+            AsOfMoment::Time(time) => lake::AsOf::Time(time),
+        };
+        let faults = self.lake.faults();
+        let fault = faults.into_iter().find(|fault| fault.table == table && fault.out_of_service);
+        let snapshot = match fault {
+            Some(fault) => Err(out_of_service(&fault.error)),
+            None => {
+                let found = self.lake.table_as_of(table, moment).await;
+                found.map_err(|error| no_version(as_of, error))
+            }
+        };
+        let of = |columns, files, hot: Arc<dyn HotSource>, unreadable| TableCut {
+            name: as_of.name(),
+            kind,
+            columns,
+            lake_root: self.lake.root().to_owned(),
+            files,
+            hot,
+            unreadable,
+        };
+        match snapshot {
+            Ok(snapshot) => {
+                let files = files_after(&Files::default(), &snapshot);
+                let held = Arc::new(Cold { _snapshot: Some(snapshot.clone()) });
+                of(snapshot.columns.clone(), files, held, None)
+            }
+            Err(error) => of(columns, Files::default(), Arc::new(NoHot), Some(error)),
+        }
+    }
+
     fn not_seen(&self, source: TableSource) -> TableCut {
         TableCut {
             name: source.name,
@@ -152,7 +213,7 @@ impl Tables {
             lake_root: self.lake.root().to_owned(),
             files: Files::default(),
             hot: Arc::new(NotSeen),
-            damage: None,
+            unreadable: None,
         }
     }
 
@@ -173,7 +234,7 @@ impl Tables {
                 lake_root: self.lake.root().to_owned(),
                 files: Files::default(),
                 hot: Arc::new(NoHot),
-                damage: Some(format!("the table is out of service: {damage}")),
+                unreadable: Some(out_of_service(damage)),
             });
         }
         let after = snapshot.map_or(Seq::ZERO, |snapshot| snapshot.seq).max(moment.in_lake);
@@ -190,7 +251,7 @@ impl Tables {
             columns: source.columns,
             lake_root: self.lake.root().to_owned(),
             hot,
-            damage: None,
+            unreadable: None,
         })
     }
 
@@ -237,10 +298,39 @@ impl Tables {
     }
 }
 
+fn out_of_service(damage: &str) -> QueryError {
+    QueryError::Damaged(format!("the table is out of service: {damage}"))
+}
+
 pub fn mode_name(mode: Mode) -> &'static str {
     match mode {
         Mode::Dlq => "dlq",
         Mode::Reject => "reject",
+    }
+}
+
+fn no_version(as_of: &AsOf, error: VersionError) -> QueryError {
+    let AsOf { table, moment } = as_of;
+    match error {
+        VersionError::None { newest: None } => {
+            QueryError::Plan(format!("the table {table} has no version yet: nothing was committed to it"))
+        }
+        VersionError::None { newest: Some(newest) } => {
+            QueryError::Plan(format!("the table {table} has no such version: the newest is {newest}"))
+        }
+        VersionError::Gone { oldest } => {
+            let asked = match moment {
+                AsOfMoment::Version(version) => format!("version {version}"),
+                AsOfMoment::Time(time) => format!("a version of {}", rfc3339(time.0)),
+            };
+            QueryError::VersionGone(format!(
+                "{asked} of the table {table} cannot be read: the oldest that can is version {} of {}",
+                oldest.version,
+                rfc3339(oldest.at.0)
+            ))
+        }
+        VersionError::Lake(LakeError::Damaged(damage)) => QueryError::Damaged(damage.to_string()),
+        VersionError::Lake(error) => QueryError::Internal(error.to_string()),
     }
 }
 

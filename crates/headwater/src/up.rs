@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backend::{Backend, serve_http},
+    backup::{self, Backups, Staging},
     compaction::Compaction,
     config::{self, CheckedConfig},
     data_directory::{DataDirectory, InUse},
@@ -224,6 +225,7 @@ pub async fn run(
     let connections = Arc::new(Semaphore::new(config.limits.connections.get()));
     let engine = sql_child::children(sql_settings(&config), sql_idle, &directory, Opener(seal_keys.clone()))?;
     let housekeeping = Arc::new(tokio::sync::Mutex::new(()));
+    let staging = Staging::clear(directory.backup()).context("cannot remove a backup that was not copied")?;
     let keeping_house = housekeeping.clone();
     let erasures = Erasures::open(erasure::Parts {
         directory: config.privacy.erasures.clone().unwrap_or_else(|| directory.erasures()),
@@ -238,6 +240,7 @@ pub async fn run(
         vault: vault.clone(),
         clock: clock.clone(),
         housekeeping: housekeeping.clone(),
+        staging: staging.clone(),
         stop: stop.clone(),
     })?;
     tokio::spawn(erasures.clone().run());
@@ -251,6 +254,19 @@ pub async fn run(
         Marks(directory.generations()),
     );
     tokio::spawn(generations.clone().run());
+    let backups = Backups::new(backup::Parts {
+        data: directory.path().to_owned(),
+        journal: journal.clone(),
+        lake: lake.clone(),
+        follower: follower.clone(),
+        vault: vault.clone(),
+        erasures: erasures.clone(),
+        generations: generations.clone(),
+        housekeeping: housekeeping.clone(),
+        staging,
+        outside: kept_outside(&config),
+        stop: stop.clone(),
+    });
     let tables = Tables::new(journal.clone(), registry, lake.clone());
     let rows_max = config.sql.rows.get();
     let shelf = || RejectShelf { tables: tables.clone(), engine: engine.clone(), rows_max };
@@ -279,6 +295,7 @@ pub async fn run(
         catalog: directory.catalog(),
         verifying: Arc::new(Semaphore::new(1)),
         erasures,
+        backups,
     });
     let share = shares::share(&journal_settings);
     tokio::spawn(shares::keep(backend.tables.clone(), gate.clone(), share, behind, stop.clone()));
@@ -350,6 +367,17 @@ pub async fn run(
     }
     tracing::info!("stopped");
     Ok(Exit::Fine.into())
+}
+
+/// What belongs to the data and lies elsewhere: the names of the settings.
+fn kept_outside(config: &CheckedConfig) -> Vec<String> {
+    let privacy = &config.privacy;
+    let kept = [
+        ("privacy.key_file", privacy.key_file.is_some()),
+        ("privacy.root_key", privacy.root_key.is_some()),
+        ("privacy.erasures", privacy.erasures.is_some()),
+    ];
+    kept.into_iter().filter(|(_, outside)| *outside).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Whoever started us may have closed our output; that is no reason to stop.

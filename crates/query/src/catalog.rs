@@ -44,7 +44,9 @@ pub(crate) fn catalog(
     let shows = shows(checked);
     // A table takes its time to be made: only those are that the statement can name, or shows the columns of.
     let made = |name: &str, kind| shows == Shows::Columns || checked.names.may_mean(name, kind);
-    let mut names: Vec<String> = cut.tables.iter().map(|table| table.name.clone()).collect();
+    // A version of a table is a table of one statement.
+    let named = cut.tables.iter().filter(|table| !table.is_as_of());
+    let mut names: Vec<String> = named.map(|table| table.name.clone()).collect();
     names.push(STREAMS.to_owned());
     names.sort_unstable();
 
@@ -53,7 +55,7 @@ pub(crate) fn catalog(
     let mut resolutions = None;
     // The streams come before the platform's own tables, which are made of some of them.
     for table in cut.tables {
-        let (name, kind) = (table.name.clone(), table.kind);
+        let (name, kind, as_of) = (table.name.clone(), table.kind, table.is_as_of());
         if !made(&name, kind) {
             continue;
         }
@@ -67,6 +69,9 @@ pub(crate) fn catalog(
                 }
                 physical
             }
+            // What became of them is no part of a version.
+            TableKind::Rejects if as_of => rejects(physical, None, principal, opener)?,
+            TableKind::Ledger if as_of => ledger(physical)?,
             TableKind::Rejects => rejects(physical, resolutions.take(), principal, opener)?,
             TableKind::Ledger => {
                 tallies = Some(Arc::clone(&physical));
@@ -84,7 +89,10 @@ pub(crate) fn catalog(
     if shows != Shows::Nothing {
         let information = MemorySchemaProvider::new();
         information.register_table("tables".to_owned(), in_memory(table_names(&names)?)?)?;
-        information.register_table("columns".to_owned(), in_memory(column_names(&tables)?)?)?;
+        information.register_table(
+            "columns".to_owned(),
+            in_memory(column_names(tables.iter().filter(|(name, _)| names.binary_search(name).is_ok()))?)?,
+        )?;
         catalog.register_schema(INFORMATION_SCHEMA, Arc::new(information))?;
     }
     let public = MemorySchemaProvider::new();
@@ -118,7 +126,7 @@ fn in_memory(batch: RecordBatch) -> Result<Arc<dyn TableProvider>> {
     Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
 }
 
-type Named = [(String, Arc<dyn TableProvider>)];
+type Named = (String, Arc<dyn TableProvider>);
 
 fn table_names(names: &[String]) -> Result<RecordBatch> {
     let text = |name| Field::new(name, DataType::Utf8, false);
@@ -135,7 +143,7 @@ fn table_names(names: &[String]) -> Result<RecordBatch> {
     )?)
 }
 
-fn column_names(tables: &Named) -> Result<RecordBatch> {
+fn column_names<'a>(tables: impl Iterator<Item = &'a Named>) -> Result<RecordBatch> {
     let mut named = Vec::new();
     for (table, provider) in tables {
         for (index, field) in provider.schema().fields().iter().enumerate() {

@@ -17,8 +17,10 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use datafusion::object_store::path::Path as Location;
-use hw_event::RESOLUTIONS;
+use hw_event::{RESOLUTIONS, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::QueryError;
 
 const REJECTS: &str = "rejects";
 
@@ -33,7 +35,7 @@ pub struct Cut {
 /// One table: lake ∪ hot, without an overlap.
 #[derive(Debug, Clone)]
 pub struct TableCut {
-    /// The name in SQL. `rejects` and `ledger` for those kinds.
+    /// The name in SQL. `rejects` and `ledger` for those kinds. Of a table as of a version that of [`AsOf::name`].
     pub name: String,
     pub kind: TableKind,
     /// The columns of the newest schema; older files and batches lack some, which read as NULL.
@@ -43,7 +45,7 @@ pub struct TableCut {
     pub files: Files,
     pub hot: Arc<dyn HotSource>,
     /// Why the table cannot be read. A statement that reads it fails with this; any other runs.
-    pub damage: Option<String>,
+    pub unreadable: Option<QueryError>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,26 +268,74 @@ impl HotSource for NotSeen {
     }
 }
 
+/// A table as of a version, as a statement names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AsOf {
+    /// The name in SQL.
+    pub table: String,
+    pub moment: AsOfMoment,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsOfMoment {
+    Version(u64),
+    /// The newest version that was committed by then.
+    Time(Timestamp),
+}
+
+/// Stands in the name of a table as of a version, and in no other.
+const VERSION_MARK: char = '@';
+
+impl AsOf {
+    /// What the table is called in the statement's cut.
+    pub fn name(&self) -> String {
+        let AsOf { table, moment } = self;
+        match moment {
+            AsOfMoment::Version(version) => format!("{table}{VERSION_MARK}{version}"),
+            AsOfMoment::Time(time) => format!("{table}{VERSION_MARK}{time}"),
+        }
+    }
+}
+
+impl TableCut {
+    pub(crate) fn is_as_of(&self) -> bool {
+        self.name.contains(VERSION_MARK)
+    }
+}
+
 /// Every name that stands in a statement's text, which are all that can mean a table.
 #[derive(Debug, Clone, Default)]
-pub struct Names(pub(crate) HashSet<String>);
+pub struct Names {
+    words: HashSet<String>,
+    as_of: Vec<AsOf>,
+}
 
 impl Names {
+    pub(crate) fn new(words: impl Iterator<Item = String>, as_of: Vec<AsOf>) -> Names {
+        let words = words.chain(as_of.iter().map(AsOf::name)).collect();
+        Names { words, as_of }
+    }
+
+    /// The versions of tables that it names.
+    pub fn as_of(&self) -> &[AsOf] {
+        &self.as_of
+    }
+
     /// Can the statement read rows of this table?
     pub fn may_mean(&self, table: &str, kind: TableKind) -> bool {
         // The table `streams` is a view on the ledger's, and `rejects` one on the resolutions too.
-        self.0.contains(table)
+        self.words.contains(table)
             || kind == TableKind::Ledger && self.may_mean_streams()
             || table == RESOLUTIONS && self.contains(REJECTS)
     }
 
     /// Can it read the table `streams`?
     pub fn may_mean_streams(&self) -> bool {
-        self.0.contains("streams")
+        self.words.contains("streams")
     }
 
     pub(crate) fn contains(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.words.contains(name)
     }
 }
 

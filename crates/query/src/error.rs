@@ -31,6 +31,9 @@ pub enum QueryError {
     /// Bytes at rest that are not what was written, named by file and range; or a table that cannot be read for them.
     #[error("{0}")]
     Damaged(String),
+    /// A version of a table that has been cleaned up: which one, and the oldest that can be read.
+    #[error("{0}")]
+    VersionGone(String),
     /// The journal took back the room that hot rows of the statement stood in.
     #[error("the rows that the statement was reading are no longer in the journal")]
     SnapshotGone,
@@ -56,6 +59,7 @@ impl QueryError {
             QueryError::Rows { .. } => "sql_rows",
             QueryError::Time(_) => "sql_time",
             QueryError::Damaged(_) => "damaged",
+            QueryError::VersionGone(_) => "version_gone",
             QueryError::SnapshotGone => "snapshot_gone",
             QueryError::Crashed(_) => "sql_crashed",
             QueryError::Internal(_) => "internal",
@@ -83,6 +87,9 @@ impl QueryError {
             QueryError::Time(_) => "narrow it with WHERE, or raise sql.time",
             QueryError::Damaged(_) => {
                 "the rest is served; `headwater doctor` says what to do, and a WHERE that leaves the file out still answers"
+            }
+            QueryError::VersionGone(_) => {
+                "`headwater ls TABLE --versions` shows what can be read; lake.keep_old says how long old files stay"
             }
             QueryError::SnapshotGone => "send it again: by now the rows are in the lake",
             QueryError::Crashed(_) => {

@@ -27,8 +27,8 @@ mod views;
 
 pub use answer::Answer;
 pub use cut::{
-    Cut, CutFile, Files, HotBatches, HotError, HotPart, HotScan, HotSource, Listed, Names, NoHot, NotSeen,
-    PayloadOpener, Pieces, Range, Ranges, TableCut, TableKind, streams_schema,
+    AsOf, AsOfMoment, Cut, CutFile, Files, HotBatches, HotError, HotPart, HotScan, HotSource, Listed, Names,
+    NoHot, NotSeen, PayloadOpener, Pieces, Range, Ranges, TableCut, TableKind, streams_schema,
 };
 pub use engine::Engine;
 pub use error::QueryError;

@@ -154,9 +154,11 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if let Some(damage) = &self.cut.damage {
-            self.findings.add(damage.clone());
-            return Err(DataFusionError::External(Box::new(QueryError::Damaged(damage.clone()))));
+        if let Some(error) = &self.cut.unreadable {
+            if let QueryError::Damaged(damage) = error {
+                self.findings.add(damage.clone());
+            }
+            return Err(DataFusionError::External(Box::new(error.clone())));
         }
         let TableCut { kind, files, hot, .. } = &self.cut;
         let columns = &self.columns;

@@ -10,6 +10,9 @@ use tokio::sync::mpsc;
 
 use crate::Erasures;
 
+/// So many versions of a table are listed.
+pub const VERSIONS_MAX: usize = 1000;
+
 /// The tables cannot be seen just now. The text is for the operator's log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no cut can be taken: {0}")]
@@ -22,6 +25,16 @@ pub enum VerifyRefused {
     Busy,
     /// No stream and no table has this name.
     Unknown(String),
+}
+
+/// Why no backup is staged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackupRefused {
+    /// One is being copied.
+    Running,
+    /// Something works on the data that a backup would have in parts.
+    Busy(String),
+    Failed(String),
 }
 
 /// Who asks what tokens stand for, and why.
@@ -56,6 +69,12 @@ pub trait Backend: Send + Sync {
     /// The tables as of now, for a statement in which these names stand.
     async fn cut(&self, names: &Names) -> Result<Cut, CutFailed>;
 
+    /// The versions that a table's log tells of, the newest first, at most [`VERSIONS_MAX`]. `None`: there is no such
+    /// table. `table` is a stream's name, or `rejects` or `ledger`.
+    async fn versions(&self, _table: &str) -> Result<Option<Vec<Value>>, CutFailed> {
+        Ok(None)
+    }
+
     /// Runs statements over a cut.
     fn engine(&self) -> &dyn Engine;
 
@@ -73,6 +92,17 @@ pub trait Backend: Send + Sync {
     /// Begins a verification of what is named, or of everything. Its lines come until the channel ends; dropping the
     /// receiver ends it.
     fn verify(&self, names: Vec<String>) -> Result<mpsc::Receiver<Value>, VerifyRefused>;
+
+    /// Stages a backup in the data directory. The first line says where; it stays until the receiver is dropped, and lines
+    /// come for as long.
+    async fn backup(&self) -> Result<mpsc::Receiver<Value>, BackupRefused> {
+        Err(BackupRefused::Failed("there are no backups here".to_owned()))
+    }
+
+    /// The backup that is staged was copied. Returns once it is gone; `false`: there is none of this id.
+    async fn end_backup(&self, _id: &str) -> bool {
+        false
+    }
 
     /// What forgets people.
     fn erasures(&self) -> &dyn Erasures;

@@ -5,6 +5,7 @@
 
 mod accept;
 mod backend;
+mod backup;
 mod erasures;
 mod events;
 mod guard;
@@ -25,12 +26,14 @@ use std::sync::Arc;
 
 use axum::{
     Router, middleware,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use http::StatusCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub use backend::{Backend, CutFailed, RevealAsked, RevealRefused, TokenRevealed, VerifyRefused};
+pub use backend::{
+    Backend, BackupRefused, CutFailed, RevealAsked, RevealRefused, TokenRevealed, VERSIONS_MAX, VerifyRefused,
+};
 pub use erasures::{EraseRefused, EraseRequest, Erasures};
 pub use guard::Guard;
 pub use listen::{ListenSettings, listen, listen_with};
@@ -48,6 +51,8 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/v1/sql", post(sql::sql))
         .route("/v1/status", get(verify::status))
         .route("/v1/verify", post(verify::verify))
+        .route("/v1/backups", post(backup::backup))
+        .route("/v1/backups/{id}", delete(backup::end))
         .route("/v1/erasures", get(erasures::list).post(erasures::erase))
         .route("/v1/erasures/{id}", get(erasures::get))
         .route("/v1/rejects/{task}", post(rejects::begin))
@@ -57,6 +62,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/v1/ledger", get(streams::ledger))
         .route("/v1/streams", get(streams::streams))
         .route("/v1/streams/{stream}", get(streams::stream))
+        .route("/v1/streams/{stream}/versions", get(streams::versions))
         .route("/v1/streams/{stream}/events", get(events::events))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(reads)

@@ -80,6 +80,7 @@ impl From<QueryError> for Problem {
                 tracing::error!(%damage, "a statement met damage");
                 StatusCode::INTERNAL_SERVER_ERROR
             }
+            QueryError::VersionGone(_) => StatusCode::GONE,
             QueryError::SnapshotGone => StatusCode::SERVICE_UNAVAILABLE,
             QueryError::Crashed(how) => {
                 tracing::error!(%how, "a statement's process ended before its statement");

@@ -135,6 +135,7 @@ pub(crate) struct Ask {
     (status = 400, description = "`sql_text`, `sql_plan`, `sql_execution`, `sql_size`, `sql_depth`; `bad_body` for a body that is not `{\"sql\":\"…\"}`.", content_type = "application/problem+json"),
     (status = 403, description = "`sql_kind`: the statement does more than read.", content_type = "application/problem+json"),
     (status = 406, description = "No media type in `Accept` can be made.", content_type = "application/problem+json"),
+    (status = 410, description = "`version_gone`: a version of a table that has been cleaned up; `detail` names the oldest that can be read.", content_type = "application/problem+json"),
     (status = 413, description = "The body is larger than 1 MiB.", content_type = "application/problem+json"),
     (status = 415, description = "The body is not `application/json`.", content_type = "application/problem+json"),
     (status = 422, description = "`sql_memory`, `sql_rows`.", content_type = "application/problem+json"),

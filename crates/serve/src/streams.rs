@@ -1,4 +1,4 @@
-//! `GET /v1/streams[/{s}]` and `GET /v1/ledger`: the system tables without SQL.
+//! `GET /v1/streams[/{s}]`, `GET /v1/streams/{s}/versions` and `GET /v1/ledger`: the system tables without SQL.
 
 use axum::{
     Json,
@@ -38,6 +38,19 @@ pub(crate) async fn stream(
     let document = serde_json::from_str(schema.document()).unwrap_or_else(|_| json!(schema.document()));
     row.insert("document".to_owned(), document);
     Ok(Json(row).into_response())
+}
+
+#[utoipa::path(get, path = "/v1/streams/{stream}/versions", tag = "read", params(("stream" = String, Path, description = "A stream, or `rejects` or `ledger`.")), responses(
+    (status = 200, description = "`{\"versions\":[{\"version\",\"at\",\"operation\",\"files\",\"rows\",\"bytes\",\"readable\"}]}` of the stream's table, the newest first, at most 1,000. `readable`: `VERSION AS OF` can read it in SQL."),
+    (status = 404, description = "`no_stream`", content_type = "application/problem+json"),
+    (status = 503, description = "`no_cut`: the table's log cannot be read.", content_type = "application/problem+json"),
+))]
+pub(crate) async fn versions(
+    State(reads): State<Reads>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let versions = reads.backend.versions(&name).await?.ok_or_else(no_stream)?;
+    Ok(Json(json!({ "versions": versions })).into_response())
 }
 
 #[utoipa::path(get, path = "/v1/ledger", tag = "read", params(("stream" = Option<String>, Query, description = "Only this stream.")), responses(

@@ -1,10 +1,12 @@
 //! The commands that talk to a running server. They use its public HTTP API and TCP listeners, nothing else.
 //! Always: an error says what, where and what to do; the exit code follows from its kind.
 
+mod backup;
 pub mod batch;
 mod deliver;
 mod erase;
 pub mod error;
+mod export;
 mod generate;
 pub mod input;
 mod plan;
@@ -73,6 +75,8 @@ async fn dispatch(command: Command) -> Result<Exit, ClientError> {
     match command {
         Command::Ls(arguments) => query::ls(arguments).await,
         Command::Sql(arguments) => query::sql(arguments).await,
+        Command::Backup(arguments) => backup::run(arguments).await,
+        Command::Export(arguments) => export::run(arguments).await,
         Command::Ledger(arguments) => query::ledger(arguments).await,
         Command::Gen(arguments) => generate::run(arguments).await,
         Command::Send(arguments) => send::run(arguments).await,
@@ -83,7 +87,12 @@ async fn dispatch(command: Command) -> Result<Exit, ClientError> {
         Command::Plan(arguments) => plan::run(arguments).await,
         Command::Erase(arguments) => erase::run(arguments).await,
         Command::Tokens(arguments) => tokens::run(arguments).await,
-        Command::Up(_) | Command::Check(_) | Command::Test(_) | Command::Doctor(_) | Command::Vault(_) => {
+        Command::Up(_)
+        | Command::Check(_)
+        | Command::Test(_)
+        | Command::Doctor(_)
+        | Command::Restore(_)
+        | Command::Vault(_) => {
             Err(ClientError::usage("this command needs no server", "it is run by the binary itself"))
         }
     }

@@ -1,4 +1,4 @@
-//! The commands that are a query: `sql`, and `ls`, `ledger` and `rejects list`, which are queries kept here.
+//! The commands that are a query: `sql`, and `ls` (whose versions have a path of their own), `ledger` and `rejects list`, which are queries kept here.
 //! Always: JSON, NDJSON, CSV and Arrow are the server's bytes, passed on as they come.
 
 use std::io::{self, Read, Write};
@@ -43,12 +43,40 @@ pub async fn ls(arguments: cli::Ls) -> Result<Exit, ClientError> {
         }
         _ => "*",
     };
-    print(
-        &Server::find(&arguments.server)?,
-        &format!("SELECT {columns} FROM streams ORDER BY stream"),
-        format,
-    )
-    .await
+    let server = Server::find(&arguments.server)?;
+    let filter = stream_filter(arguments.stream.as_deref());
+    match arguments.stream {
+        Some(stream) if arguments.versions => versions(&server, &stream, format).await,
+        _ => print(&server, &format!("SELECT {columns} FROM streams {filter} ORDER BY stream"), format).await,
+    }
+}
+
+/// The versions of one table.
+async fn versions(server: &Server, stream: &str, format: Format) -> Result<Exit, ClientError> {
+    let response =
+        server.ask(server.request(Method::GET, &["v1", "streams", stream, "versions"], &[])).await?;
+    let body = server.body(response, TABLE_BYTES_MAX).await?;
+    let mut told: Value = serde_json::from_slice(&body).map_err(|error| server.strange(error))?;
+    let Value::Array(versions) = told["versions"].take() else { return Err(server.strange("no versions")) };
+    let mut out = io::stdout().lock();
+    match format {
+        Format::Table => {
+            let headings = ["version", "at", "operation", "files", "rows", "bytes", "readable"];
+            let rows = versions.iter().map(|row| headings.iter().map(|it| output::cell(&row[*it])).collect());
+            let numeric = [true, false, false, true, true, true, false];
+            output::table(&mut out, &headings.map(str::to_owned), &numeric, rows)?;
+        }
+        Format::Json => writeln!(out, "{:#}", json!({ "versions": versions }))?,
+        Format::Ndjson => {
+            for version in &versions {
+                writeln!(out, "{version}")?;
+            }
+        }
+        Format::Csv | Format::Arrow => {
+            return Err(ClientError::usage("versions are printed as table, json or ndjson", ""));
+        }
+    }
+    Ok(Exit::Fine)
 }
 
 pub async fn ledger(arguments: cli::Ledger) -> Result<Exit, ClientError> {
@@ -133,7 +161,7 @@ pub async fn answer(server: &Server, statement: &str) -> Result<Answer, ClientEr
     serde_json::from_slice(&body).map_err(|error| server.strange(error))
 }
 
-async fn ask(server: &Server, statement: &str, accept: &str) -> Result<Response, ClientError> {
+pub(super) async fn ask(server: &Server, statement: &str, accept: &str) -> Result<Response, ClientError> {
     let request = server.request(Method::POST, &["v1", "sql"], &[]).header(ACCEPT, accept);
     server.ask(request.json(&json!({ "sql": statement }))).await
 }

@@ -33,7 +33,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::forgetting::Forgetting;
+use crate::{backup::Staging, forgetting::Forgetting};
 pub use doomed::subject_paths;
 pub use receipt::check as check_receipt;
 use record::{Phase, Progress, Record, Store};
@@ -62,6 +62,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Held by whoever rewrites files of the lake: compaction, or this.
     pub housekeeping: Arc<tokio::sync::Mutex<()>>,
+    /// A backup that is being copied.
+    pub staging: Staging,
     pub stop: CancellationToken,
 }
 
@@ -105,6 +107,11 @@ impl Erasures {
             wake: Notify::new(),
         };
         Ok(Erasures { shared: Arc::new(shared) })
+    }
+
+    /// Does nothing wait or run?
+    pub fn is_idle(&self) -> bool {
+        lock(&self.shared.waiting).is_empty()
     }
 
     /// Carries out what waits, until it is told to stop.

@@ -79,6 +79,8 @@ async fn attempt(shared: &Arc<Shared>, record: &mut Record) -> Result<(), String
         let before = work.iter().map(|work| (work.name.clone(), erased(shared, work.table)));
         record.before = Some(before.collect());
     }
+    // What is staged would be copied to its end, with all that goes.
+    shared.parts.staging.take_away().await?;
     // First of all, and at once: what is sealed under these keys is gone, wherever its bytes are.
     let subjects = record.vault_subjects().map_err(|error| format!("{error:#}"))?;
     let vault = shared.parts.vault.clone();

@@ -2,6 +2,7 @@
 //! Each file is one promise. Nothing here knows the inside. `check` and `client` need no server of ours: the clients speak
 //! to a fake one there, which can misbehave as ours does not.
 
+mod backup;
 mod bad_input;
 mod behind;
 mod canaries;
@@ -14,6 +15,7 @@ mod damage;
 mod directories;
 mod doctor;
 mod erasure;
+mod export;
 mod fake;
 mod fleet;
 mod generate;
@@ -32,5 +34,6 @@ mod server;
 mod sql_child;
 mod sql_files;
 mod tables;
+mod time_travel;
 mod tokens;
 mod verify;

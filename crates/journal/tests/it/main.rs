@@ -1,5 +1,6 @@
 //! The journal from outside: crashes, damage, the handle and its thread, foreign batches, the stored formats.
 
+mod copy;
 mod corpus;
 mod damage;
 mod format;

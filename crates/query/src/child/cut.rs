@@ -72,7 +72,7 @@ pub(super) fn to_tables(cut: &Cut, names: &Names, lists: &mut Lists) -> Result<V
                 lake_root: table.lake_root.clone(),
                 files: to_files(table, lists).map_err(|fault| internal(fault.to_string()))?,
                 hot: to_hot(&*table.hot).ok_or_else(|| internal("hot rows".to_owned()))?,
-                damage: table.damage.clone(),
+                unreadable: table.unreadable.clone(),
             },
             (false, _) if shows_columns => Content::Columns(columns()?),
             (false, _) => Content::Name,
@@ -158,12 +158,12 @@ pub(super) fn to_cut(
             lake_root: Default::default(),
             files: Files::default(),
             hot: Arc::new(NotSeen),
-            damage: None,
+            unreadable: None,
         };
         cut.push(match content {
             Content::Name => unread(Arc::new(Schema::empty())),
             Content::Columns(columns) => unread(schema_of(&columns)?),
-            Content::Whole { columns, lake_root, hot, damage, .. } => {
+            Content::Whole { columns, lake_root, hot, unreadable, .. } => {
                 let columns = schema_of(&columns)?;
                 let hot = match hot {
                     None => Arc::new(NoHot),
@@ -174,7 +174,7 @@ pub(super) fn to_cut(
                         }
                     })?,
                 };
-                TableCut { name, kind, columns, lake_root, files, hot, damage }
+                TableCut { name, kind, columns, lake_root, files, hot, unreadable }
             }
         });
     }

@@ -85,7 +85,7 @@ pub(super) enum Content {
         lake_root: PathBuf,
         files: FilesSent,
         hot: Option<Hot>,
-        damage: Option<String>,
+        unreadable: Option<QueryError>,
     },
 }
 

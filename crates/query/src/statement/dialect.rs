@@ -16,6 +16,8 @@ const STEPS_MIN: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Dialect {
     steps_left: Cell<usize>,
+    /// A table's name may have a version behind it. Only then: `before` and `at` are good names for tables in a join.
+    versions: bool,
 }
 
 /// The budget is spent.
@@ -23,13 +25,14 @@ pub(super) struct Dialect {
 pub(super) struct Exhausted;
 
 impl Dialect {
-    pub(super) fn with_budget(tokens: usize) -> Dialect {
-        Dialect { steps_left: Cell::new(STEPS_MIN.max(tokens.saturating_mul(STEPS_PER_TOKEN))) }
+    pub(super) fn with_budget(tokens: usize, versions: bool) -> Dialect {
+        let steps = STEPS_MIN.max(tokens.saturating_mul(STEPS_PER_TOKEN));
+        Dialect { steps_left: Cell::new(steps), versions }
     }
 
     /// For the tokenizer, which is linear.
     pub(super) fn unbounded() -> Dialect {
-        Dialect { steps_left: Cell::new(usize::MAX) }
+        Dialect { steps_left: Cell::new(usize::MAX), versions: false }
     }
 
     fn step(&self) {
@@ -81,6 +84,10 @@ impl Language for Dialect {
 
     fn is_identifier_part(&self, ch: char) -> bool {
         ch.is_alphanumeric() || ch == '_' || ch == '$'
+    }
+
+    fn supports_table_versioning(&self) -> bool {
+        self.versions
     }
 
     fn supports_filter_during_aggregation(&self) -> bool {

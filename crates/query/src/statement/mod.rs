@@ -3,10 +3,12 @@
 //! else: no kind of statement passes that is not named here. Does not know the tables.
 //!
 //! 1. The text's length.
-//! 2. Its tokens (flat), and a first bound on how deep a tree they can make (`lexical`).
+//! 2. Its tokens (flat), a first bound on how deep a tree they can make (`lexical`), and which versions of tables they name
+//!    (`as_of`).
 //! 3. The parser, with a budget, because it backtracks (`dialect`).
-//! 4. The tree: kinds, exact depth, and size once WITH queries are unfolded (`inspect`).
+//! 4. The tree: kinds, exact depth, and size once WITH queries are unfolded (`inspect`); then tables with a version get its name.
 
+mod as_of;
 mod dialect;
 mod inspect;
 mod lexical;
@@ -19,7 +21,7 @@ use datafusion::sql::sqlparser::{
     tokenizer::{Token, TokenWithSpan, Tokenizer},
 };
 
-use crate::{Names, QueryError};
+use crate::{AsOf, Names, QueryError};
 use dialect::{Dialect, Exhausted};
 
 /// The parser goes a few levels deeper than the tree it makes; the tree's own limit is exact.
@@ -55,7 +57,9 @@ pub(crate) enum Ask {
 /// The first two steps, for somebody who hands the text on: cheap, and flat on the stack. Returns every name and every text
 /// that stands in it, which are all that can name a table.
 pub(crate) fn glance(text: &str, limits: Limits) -> Result<Names, QueryError> {
-    Ok(names(&tokens(text, limits)?))
+    let mut tokens = tokens(text, limits)?;
+    let as_of = as_of::take(&mut tokens)?;
+    Ok(names(&tokens, as_of))
 }
 
 /// A condition or an expression of a user stays one thing in a statement of ours if it stands there in parentheses and on
@@ -85,7 +89,7 @@ pub fn check_embeddable(text: &str) -> Result<(), QueryError> {
     }
 }
 
-fn names(tokens: &[TokenWithSpan]) -> Names {
+fn names(tokens: &[TokenWithSpan], as_of: Vec<AsOf>) -> Names {
     let words = tokens.iter().filter_map(|token| match &token.token {
         Token::Word(word) => Some(&word.value),
         // The parser takes some of these for names.
@@ -96,7 +100,7 @@ fn names(tokens: &[TokenWithSpan]) -> Names {
         Token::DollarQuotedString(text) => Some(&text.value),
         _ => None,
     });
-    Names(words.cloned().collect())
+    Names::new(words.cloned(), as_of)
 }
 
 fn tokens(text: &str, limits: Limits) -> Result<Vec<TokenWithSpan>, QueryError> {
@@ -115,12 +119,13 @@ fn tokens(text: &str, limits: Limits) -> Result<Vec<TokenWithSpan>, QueryError> 
 }
 
 pub(crate) fn check(text: &str, limits: Limits) -> Result<Checked, QueryError> {
-    let tokens = tokens(text, limits)?;
+    let mut tokens = tokens(text, limits)?;
+    let as_of = as_of::take(&mut tokens)?;
     let refuse = |error: ParserError| QueryError::from_parser(error, limits.depth_max);
-    let dialect = Dialect::with_budget(tokens.len());
+    let dialect = Dialect::with_budget(tokens.len(), !as_of.is_empty());
     let levels = PARSER_LEVELS_MIN.max(limits.depth_max.saturating_mul(PARSER_LEVELS_PER_DEPTH));
     let first_word = lexical::first_word(&tokens);
-    let names = names(&tokens);
+    let names = names(&tokens, as_of);
     let parsed = dialect::within_budget(|| {
         Parser::new(&dialect)
             .with_recursion_limit(levels)
@@ -140,12 +145,15 @@ pub(crate) fn check(text: &str, limits: Limits) -> Result<Checked, QueryError> {
             return Err(QueryError::Size("the parser would have to try too many readings of it".to_owned()));
         }
     };
-    let statement = match statements.len() {
+    let mut statement = match statements.len() {
         1 => statements.swap_remove(0),
         0 => return Err(QueryError::Text("there is no statement in it".to_owned())),
         count => return Err(QueryError::Text(format!("one statement at a time, here are {count}"))),
     };
-    let tables = inspect::inspect(&statement, limits.depth_max, first_word.as_deref())?;
+    let mut tables = inspect::inspect(&statement, limits.depth_max, first_word.as_deref())?;
+    if !names.as_of().is_empty() {
+        as_of::rename(&mut statement, names.as_of(), &mut tables)?;
+    }
     let ask = match statement {
         Statement::ShowTables { .. } => {
             if statement.to_string() != "SHOW TABLES" {

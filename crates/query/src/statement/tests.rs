@@ -255,3 +255,76 @@ fn tables_are_named() {
     let tables: Vec<String> = checked.unwrap().tables.into_iter().collect();
     assert_eq!(tables, ["D", "a", "b", "c"]);
 }
+
+/// What a statement names, and its text once it is checked.
+fn versions(text: &str) -> (Vec<String>, String) {
+    let checked = checked(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let names = checked.names.as_of().iter().map(crate::AsOf::name).collect();
+    let Ask::Plan(statement) = checked.ask else { panic!("{text}") };
+    // Whoever looks only at the tokens knows the same.
+    assert_eq!(glance(text, LIMITS).unwrap().as_of(), checked.names.as_of(), "{text}");
+    (names, statement.to_string())
+}
+
+#[test]
+fn a_version_behind_a_name_makes_it_another_table() {
+    const MAY: &str = "t@1714521600000000us";
+    for (text, names, becomes) in [
+        ("SELECT * FROM t VERSION AS OF 7", &["t@7"][..], "SELECT * FROM \"t@7\" AS t"),
+        ("SELECT * FROM t FOR VERSION AS OF 7 AS old", &["t@7"], "SELECT * FROM \"t@7\" AS old"),
+        ("SELECT * FROM public.t FOR VERSION AS OF 7 old", &["t@7"], "SELECT * FROM public.\"t@7\" old"),
+        (
+            "SELECT t.a FROM \"t\" FOR TIMESTAMP /* then */ AS OF '2024-05-01T00:00:00Z' WHERE a > 1",
+            &[MAY],
+            &format!("SELECT t.a FROM \"{MAY}\" AS \"t\" WHERE a > 1"),
+        ),
+        (
+            "SELECT * FROM t TIMESTAMP AS OF TIMESTAMP '2024-05-01' JOIN t AS now USING (a)",
+            &[MAY],
+            &format!("SELECT * FROM \"{MAY}\" AS t JOIN t AS now USING(a)"),
+        ),
+        (
+            "SELECT * FROM t FOR SYSTEM_TIME AS OF '2024-05-01 02:00:00+02:00'",
+            &[MAY],
+            &format!("SELECT * FROM \"{MAY}\" AS t"),
+        ),
+        (
+            "SELECT (SELECT count(*) FROM t VERSION AS OF 1) - (SELECT count(*) FROM t VERSION AS OF 0)",
+            &["t@1", "t@0"],
+            "SELECT (SELECT count(*) FROM \"t@1\" AS t) - (SELECT count(*) FROM \"t@0\" AS t)",
+        ),
+        // What has another meaning keeps it.
+        ("SELECT version AS of FROM t", &[], "SELECT version AS of FROM t"),
+        ("SELECT * FROM t before JOIN u at ON true", &[], "SELECT * FROM t before JOIN u at ON true"),
+        ("SELECT 'VERSION AS OF 3' FROM t", &[], "SELECT 'VERSION AS OF 3' FROM t"),
+        ("SELECT \"version\" AS of FROM t", &[], "SELECT \"version\" AS of FROM t"),
+    ] {
+        let (found, now) = versions(text);
+        assert_eq!((found.iter().map(String::as_str).collect::<Vec<_>>(), &*now), (names.to_vec(), becomes));
+    }
+}
+
+#[test]
+fn a_version_that_is_none_is_refused() {
+    for (text, expected) in [
+        ("SELECT * FROM t FOR VERSION AS OF now()", "sql_plan"),
+        ("SELECT * FROM t VERSION AS OF -1", "sql_text"),
+        ("SELECT * FROM t VERSION AS OF 1.5", "sql_plan"),
+        ("SELECT * FROM t VERSION AS OF 99999999999999999999", "sql_plan"),
+        ("SELECT * FROM t VERSION AS OF 1 + 1", "sql_text"),
+        ("SELECT * FROM t FOR TIMESTAMP AS OF 'yesterday'", "sql_plan"),
+        ("SELECT * FROM t FOR TIMESTAMP AS OF now()", "sql_plan"),
+        ("SELECT * FROM t TIMESTAMP AS OF '2024-05-01' || 'Z'", "sql_plan"),
+        ("SELECT * FROM (SELECT 1) VERSION AS OF 1", "sql_plan"),
+        ("SELECT * FROM f(1) VERSION AS OF 1", "sql_plan"),
+        ("VERSION AS OF 1", "sql_text"),
+        ("SELECT * FROM t AT(VERSION => 1) JOIN u VERSION AS OF 1 ON true", "sql_plan"),
+    ] {
+        assert_eq!(code(text), expected, "{text}");
+    }
+    let many = |count| {
+        let tables: Vec<_> = (0..count).map(|at| format!("t VERSION AS OF {at} AS t{at}")).collect();
+        format!("SELECT 1 FROM {}", tables.join(", "))
+    };
+    assert_eq!((code(&many(16)), code(&many(17))), ("ok", "sql_size"));
+}

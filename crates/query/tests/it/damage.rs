@@ -130,7 +130,8 @@ async fn a_file_with_one_checksum_is_read_whole_at_first_touch() {
 #[tokio::test]
 async fn a_table_out_of_service_is_an_error_by_name_and_others_answer() {
     let mut house = summed();
-    house.cut.tables[0].damage = Some("lake/x is damaged in bytes 1..2: a test".to_owned());
+    house.cut.tables[0].unreadable =
+        Some(QueryError::Damaged("lake/x is damaged in bytes 1..2: a test".to_owned()));
     let runner = runner(settings());
     for statement in [ALL, "SELECT count(*) FROM sensor_reading", "SELECT 1 FROM rejects, sensor_reading"] {
         assert!(message(&runner, &house, statement).await.contains("lake/x is damaged"), "{statement}");

@@ -159,7 +159,7 @@ pub fn table(
         lake_root: lake.to_owned(),
         files: files.into(),
         hot,
-        damage: None,
+        unreadable: None,
     }
 }
 

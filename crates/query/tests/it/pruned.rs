@@ -159,7 +159,7 @@ fn two(random: &mut Random) -> Two {
         lake_root: root.to_owned(),
         files: files.into(),
         hot,
-        damage: None,
+        unreadable: None,
     };
     let plain: Arc<dyn HotSource> = Arc::new(crate::house::Batches(hot.batches.clone()));
     let cut = |table: TableCut| Cut { tables: vec![table], streams: house.cut.streams.clone() };

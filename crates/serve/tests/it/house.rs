@@ -43,6 +43,8 @@ pub struct House {
     pub first_kept: AtomicI64,
     /// The verification under way, which says one line again and again.
     pub verifying: Mutex<Option<tokio::sync::mpsc::Sender<serde_json::Value>>>,
+    /// Tells for as long as somebody listens.
+    staged: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
@@ -110,6 +112,7 @@ impl House {
             broken: Mutex::default(),
             first_kept: AtomicI64::new(0),
             verifying: Mutex::default(),
+            staged: Mutex::default(),
         })
     }
 }
@@ -131,7 +134,7 @@ impl Backend for House {
             lake_root: "/nonexistent".into(),
             files: Files::default(),
             hot: Arc::new(Batches(batches)),
-            damage: None,
+            unreadable: None,
         };
         let tally = |stored| hw_event::Tally {
             received: stored + 1,
@@ -183,6 +186,33 @@ impl Backend for House {
 
     fn status(&self) -> serde_json::Value {
         serde_json::json!({ "version": "test" })
+    }
+
+    async fn versions(&self, table: &str) -> Result<Option<Vec<serde_json::Value>>, CutFailed> {
+        if *self.broken.lock().unwrap() {
+            return Err(CutFailed("the log is on fire at /secret/path".to_owned()));
+        }
+        let known = ["sensor.reading", "rejects"].contains(&table);
+        Ok(known.then(|| vec![serde_json::json!({ "version": 7, "readable": true })]))
+    }
+
+    async fn backup(
+        &self,
+    ) -> Result<tokio::sync::mpsc::Receiver<serde_json::Value>, hw_serve::BackupRefused> {
+        let mut staged = self.staged.lock().unwrap();
+        if staged.as_ref().is_some_and(|telling| !telling.is_finished()) {
+            return Err(hw_serve::BackupRefused::Running);
+        }
+        let (sender, lines) = tokio::sync::mpsc::channel(1);
+        *staged = Some(tokio::spawn(async move {
+            while sender.send(serde_json::json!({ "id": "7" })).await.is_ok() {}
+        }));
+        Ok(lines)
+    }
+
+    async fn end_backup(&self, id: &str) -> bool {
+        let staged = if id == "7" { self.staged.lock().unwrap().take() } else { None };
+        staged.inspect(tokio::task::JoinHandle::abort).is_some()
     }
 
     fn verify(

@@ -180,6 +180,45 @@ async fn the_document_tells_the_truth() {
 }
 
 #[tokio::test]
+async fn the_versions_of_a_table_are_listed() {
+    let server = server(Options::default()).await;
+    for (table, count) in [("sensor.reading", 1), ("rejects", 1)] {
+        let told: Value = server.get(&format!("/v1/streams/{table}/versions")).await.json().await.unwrap();
+        assert_eq!(told["versions"].as_array().map(Vec::len), Some(count), "{told}");
+    }
+    let unknown = server.get("/v1/streams/nobody/versions").await;
+    assert_eq!(problem(unknown).await, (404, "no_stream".to_owned()));
+    *server.house.broken.lock().unwrap() = true;
+    let broken = server.get("/v1/streams/rejects/versions").await;
+    let text = broken.text().await.unwrap();
+    assert!(text.contains("no_cut") && !text.contains("secret"), "{text}");
+}
+
+#[tokio::test]
+async fn a_backup_stands_until_it_is_ended_or_its_caller_goes() {
+    let server = server(Options::default()).await;
+    let begin = async || server.client.post(server.url("/v1/backups")).send().await.unwrap();
+    let end =
+        async |id: &str| server.client.delete(server.url(&format!("/v1/backups/{id}"))).send().await.unwrap();
+    assert_eq!(problem(end("7").await).await, (404, "no_backup".to_owned()));
+    let mut first = begin().await;
+    assert_eq!(first.headers()["content-type"], "application/x-ndjson");
+    assert!(first.chunk().await.unwrap().unwrap().starts_with(b"{\"id\":\"7\"}\n"));
+    let second = begin().await;
+    assert!(second.headers().contains_key("retry-after"));
+    assert_eq!(problem(second).await, (429, "backing_up".to_owned()));
+    assert_eq!(problem(end("8").await).await, (404, "no_backup".to_owned()));
+    assert_eq!(end("7").await.status(), 204);
+    // Its lines end with it.
+    while first.chunk().await.unwrap().is_some() {}
+    let second = begin().await;
+    assert_eq!(second.status(), 200);
+    drop(second);
+    let again = async { while begin().await.status() != 200 {} };
+    tokio::time::timeout(std::time::Duration::from_secs(120), again).await.unwrap();
+}
+
+#[tokio::test]
 async fn one_verification_at_a_time_and_it_ends_with_its_caller() {
     let server = server(Options::default()).await;
     let ask = async |body: &'static str| {

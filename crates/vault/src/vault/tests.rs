@@ -294,3 +294,27 @@ fn requests_that_wait_share_a_commit_and_all_are_kept() {
     }
     assert_eq!(vault.status().unwrap().subjects, 7);
 }
+
+#[test]
+fn a_copy_that_is_made_while_entries_come_is_a_vault() {
+    let directory = TempDir::new().unwrap();
+    let vault = open(&directory.path().join("vault"));
+    let first = keep(&vault, "mail", Some("ann"), &["a@x"]);
+    let writer = {
+        let vault = vault.clone();
+        std::thread::spawn(move || {
+            for at in 0..50 {
+                keep(&vault, "mail", Some("bob"), &[&format!("{at}@x")]);
+            }
+        })
+    };
+    for at in 0..5 {
+        let copy = directory.path().join(format!("copy-{at}"));
+        fs::create_dir(&copy).unwrap();
+        vault.copy_to(&copy.join("vault.redb")).unwrap();
+        assert_eq!(fs::metadata(copy.join("vault.redb")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(vault.copy_to(&copy.join("vault.redb")).is_err(), "nothing is written over");
+        assert_eq!(reveal(&open(&copy), "mail", &first[0]), value("a@x"));
+    }
+    writer.join().unwrap();
+}

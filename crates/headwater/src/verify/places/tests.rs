@@ -55,7 +55,7 @@ fn table(name: &str, kind: TableKind, columns: SchemaRef, names: [&str; 3], of: 
         columns,
         lake_root: "/nonexistent".into(),
         files: hw_query::Files::default(),
-        damage: None,
+        unreadable: None,
         hot: Arc::new(Batches(batch)),
     }
 }

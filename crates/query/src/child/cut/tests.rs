@@ -71,12 +71,12 @@ fn table(name: &str, kind: TableKind, files: usize, hot: usize) -> TableCut {
         lake_root: "/lake".into(),
         files: files.into(),
         hot,
-        damage: None,
+        unreadable: None,
     }
 }
 
 fn names(names: &[&str]) -> Names {
-    Names(names.iter().map(|name| (*name).to_owned()).collect())
+    Names::new(names.iter().map(|name| (*name).to_owned()), Vec::new())
 }
 
 /// To the process and back, as bytes.
