@@ -7,7 +7,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Component, Path, PathBuf},
 };
@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 pub const NAME: &str = "backup.ndjson";
 const PART: &str = ".backup.ndjson.part";
 const FORMAT: u64 = 1;
-const CHUNK_BYTES: usize = 1 << 20;
+const CHUNK_BYTES: usize = 64 << 10;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileLine {
@@ -142,8 +142,17 @@ pub fn walk(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// What becomes of long runs of zeros, of which a journal has many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Zeros {
+    /// Written: room that a journal has taken is there.
+    Written,
+    /// Left out, where the file system can.
+    Holes,
+}
+
 /// Copies one file, synced, with its mode, into directories that are made; returns what is to be written down of it.
-pub fn copy_file(from: &Path, to: &Path, path: &Path) -> io::Result<FileLine> {
+pub fn copy_file(from: &Path, to: &Path, path: &Path, zeros: Zeros) -> io::Result<FileLine> {
     let (source, target) = (from.join(path), to.join(path));
     let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", source.display()));
     let mut read = File::open(&source).map_err(told)?;
@@ -156,10 +165,15 @@ pub fn copy_file(from: &Path, to: &Path, path: &Path) -> io::Result<FileLine> {
         if count == 0 {
             break;
         }
-        digest.update(&buffer[..count]);
-        write.write_all(&buffer[..count])?;
+        let piece = &buffer[..count];
+        digest.update(piece);
+        match zeros == Zeros::Holes && piece.iter().all(|byte| *byte == 0) {
+            true => drop(write.seek(SeekFrom::Current(count as i64))?),
+            false => write.write_all(piece)?,
+        }
         bytes += count as u64;
     }
+    write.set_len(bytes)?;
     write.sync_all()?;
     let path = path.to_str().ok_or_else(|| io::Error::other("a name is not UTF-8"))?.to_owned();
     let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -200,7 +214,7 @@ mod tests {
         fs::set_permissions(from.join("d"), fs::Permissions::from_mode(0o600)).unwrap();
         let paths = walk(&from).unwrap();
         assert_eq!(paths, [Path::new("a/b/c"), Path::new("d")]);
-        let files = paths.iter().map(|path| copy_file(&from, &to, path).unwrap()).collect();
+        let files = paths.iter().map(|path| copy_file(&from, &to, path, Zeros::Holes).unwrap()).collect();
         let head = Manifest::head("0", "now", &json!({ "through": 7, "outside": [] }));
         let manifest = Manifest { head, files };
         manifest.write(&to).unwrap();
@@ -214,6 +228,21 @@ mod tests {
         assert_eq!((&read.files, &read.head, read.bytes()), (&manifest.files, &manifest.head, 7));
         assert_eq!(read.files[1].mode, 0o600);
         assert_eq!(read.files[0].sha256.len(), 64);
+    }
+
+    #[test]
+    fn zeros_may_be_holes_and_count_all_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let from = directory.path().join("from");
+        fs::create_dir(&from).unwrap();
+        let bytes = [vec![7; 10], vec![0; 5 * CHUNK_BYTES], vec![8; 10], vec![0; 3 * CHUNK_BYTES]].concat();
+        fs::write(from.join("a"), &bytes).unwrap();
+        let copied = [(Zeros::Holes, "x"), (Zeros::Written, "y")].map(|(zeros, to)| {
+            let line = copy_file(&from, &directory.path().join(to), Path::new("a"), zeros).unwrap();
+            assert_eq!(fs::read(directory.path().join(to).join("a")).unwrap(), bytes);
+            line
+        });
+        assert_eq!((&copied[0], copied[0].bytes), (&copied[1], bytes.len() as u64));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::manifest::{Manifest, ManifestError, copy_file, sync_directories};
+use super::manifest::{Manifest, ManifestError, Zeros, copy_file, sync_directories};
 use crate::{cli, exit::Exit, output};
 
 enum Failure {
@@ -112,7 +112,7 @@ fn beside(data: &Path) -> Option<PathBuf> {
 fn copy(backup: &Path, to: &Path, manifest: &Manifest) -> Result<(), Failure> {
     for file in &manifest.files {
         let path = Path::new(&file.path);
-        let copied = copy_file(backup, to, path).map_err(|error| match error.kind() {
+        let copied = copy_file(backup, to, path, Zeros::Written).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Failure::Backup(format!("{} is missing in the backup", file.path)),
             _ => Failure::Target(error.to_string()),
         })?;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{error::ClientError, server::Server};
 use crate::{
-    backup::manifest::{FileLine, Manifest, copy_file, sync_directories, walk},
+    backup::manifest::{FileLine, Manifest, Zeros, copy_file, sync_directories, walk},
     cli,
     exit::Exit,
     output,
@@ -127,7 +127,7 @@ fn copy(from: &Path, to: &Path, bar: Option<&ProgressBar>) -> io::Result<Vec<Fil
     let mut files = Vec::new();
     let mut bytes = 0;
     for path in walk(from)? {
-        let file = match copy_file(from, to, &path) {
+        let file = match copy_file(from, to, &path, Zeros::Holes) {
             Ok(file) => file,
             // Taken away meanwhile: the count says so.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !from.join(&path).exists() => break,

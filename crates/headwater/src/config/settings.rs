@@ -167,7 +167,7 @@ section! {
         /// The size that compaction aims at: the many small files of a table become few of about this size.
         compact_to: ByteSize = "128MiB",
         /// How long files that compaction has replaced, and commits of a table's log that stand before a checkpoint, are kept for
-        /// other engines that still read them. Statements of this server keep what they read, however long they run.
+        /// whoever reads an older version, in SQL or with another engine. Statements of this server keep what they read, however long they run.
         keep_old: Duration = "1h",
         /// How often it is looked for rows that `x-retention` does not keep any more.
         retain_every: Duration = "1m",

@@ -227,6 +227,44 @@ async fn a_backup_that_is_not_whole_is_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_takes_away_what_is_being_copied() {
+    let place = Place::new(CONFIG);
+    let server = Server::start(&place.project, &place.data);
+    assert_eq!(server.post("person", "application/x-ndjson", body(0..700)).await.0, 200);
+    let begin = || server.client().post(format!("{}/v1/backups", server.http)).send();
+    let mut copying = begin().await.unwrap();
+    let line = copying.chunk().await.unwrap().unwrap();
+    let plan: Value = serde_json::from_slice(&line).unwrap();
+    let staged = Path::new(plan["directory"].as_str().unwrap());
+    assert!(staged.join("lake/person/_delta_log").is_dir() && staged.join("vault/vault.redb").is_file());
+    assert_eq!(mode(staged), 0o700);
+    assert_eq!(begin().await.unwrap().status(), 429);
+
+    let erase = ["erase", "w3", "--data", &place.data.display().to_string()];
+    let (code, out, err) = tokio::task::block_in_place(|| headwater(&erase));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(!staged.exists(), "a copy of it would have what was erased");
+    let line = loop {
+        let line = copying.chunk().await.unwrap().unwrap();
+        if line.starts_with(b"{\"staged\":false") {
+            break line;
+        }
+    };
+    drop((line, copying));
+    // The next one is of what is left.
+    let copied = || tokio::task::block_in_place(|| place.backup("copy"));
+    let mut done = copied();
+    while done.2.contains("backing_up") {
+        done = copied();
+    }
+    assert_eq!(done.0, 0, "{done:?}");
+    assert_eq!(place.restore("copy", "restored").0, 0);
+    assert!(server.terminate().success());
+    let server = Server::start(&place.project, &place.root.join("restored"));
+    assert_eq!(server.number("SELECT count(*) FROM person").await, 600);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_erased_after_the_backup_is_erased_again() {
     let place = Place::new(CONFIG);
     let records = format!("privacy.erasures={}", place.path("records"));
