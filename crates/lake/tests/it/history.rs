@@ -35,7 +35,7 @@ async fn commit(world: &mut World, clock: &ManualClock, commits: u64) {
 }
 
 async fn compact(world: &mut World, compactor: &mut Compactor) {
-    while let Turn::Offered(_) = compactor.turn(&mut |_| true) {
+    while let Turn::Offered(_) = compactor.turn(false, &mut |_| true) {
         world.commit().await;
     }
 }
@@ -117,15 +117,15 @@ async fn a_version_that_is_held_stays_and_one_that_is_not_goes() {
         let fifth = world.lake.table_as_of(TABLE, AsOf::Version(4)).await.unwrap();
         let again = world.lake.table_as_of(TABLE, AsOf::Version(4)).await.unwrap();
         clock.advance(HOUR * 2);
-        assert_eq!(compactor.turn(&mut |_| true), Turn::Nothing);
+        assert_eq!(compactor.turn(false, &mut |_| true), Turn::Nothing);
         assert_eq!(data_files(&directory).len(), 1 + 5, "the five of the version that is held");
         drop(again);
-        assert_eq!(compactor.turn(&mut |_| true), Turn::Nothing);
+        assert_eq!(compactor.turn(false, &mut |_| true), Turn::Nothing);
         assert_eq!(rows(&world, &fifth), first(5));
         assert_eq!(world.lake.table_as_of(TABLE, AsOf::Version(4)).await.unwrap().rows, 10);
         assert_eq!(gone(&world, AsOf::Version(5)).await, 0, "the first five versions are held with it");
         drop(fifth);
-        assert_eq!(compactor.turn(&mut |_| true), Turn::Nothing);
+        assert_eq!(compactor.turn(false, &mut |_| true), Turn::Nothing);
         assert_eq!(data_files(&directory).len(), 1);
         for version in 0..12 {
             assert_eq!(gone(&world, AsOf::Version(version)).await, 12);

@@ -269,6 +269,13 @@ fn every_sabotage_is_found() {
 fn faults_at_the_nth_call() {
     let began = Instant::now();
     let seed = seed_from_env(1);
+    if let Ok(one) = std::env::var("HW_FAULT") {
+        let plan = plan_of(&one, seed);
+        let outcome = attempt(plan, None);
+        println!("{plan:?}");
+        assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
+        return;
+    }
     // All of 1..=2000 with HW_ROUNDS=2000; in CI some of them, spread.
     let rounds = rounds_from_env(24).clamp(1, 2000);
     let step = 2000 / rounds;
@@ -294,10 +301,31 @@ fn faults_at_the_nth_call() {
     };
     let (sums, failures) = run_all(next, false);
     for (plan, failure) in &failures {
-        println!("{plan:?}\n  {failure}");
+        let (disk, fault) = match (plan.journal_fault, plan.lake_fault) {
+            (Some(fault), _) => ("journal", Some(fault)),
+            (None, fault) => ("lake", fault),
+        };
+        let (call, kind) = fault.unwrap_or((0, Fault::Io));
+        println!(
+            "HW_SEED={} HW_FAULT='{disk} {call} {kind:?}' cargo test -p hw-lake --test simulation faults_at -- --nocapture\n  {failure}",
+            plan.seed
+        );
     }
     println!("{}", sums.summary(failures.len(), began.elapsed()));
     assert!(failures.is_empty(), "{} of {} failed", failures.len(), rounds * 4);
+}
+
+/// `DISK CALL KIND`, as a failure prints it.
+fn plan_of(text: &str, seed: u64) -> Plan {
+    let words: Vec<&str> = text.split(' ').collect();
+    let [disk, call, kind] = words[..] else { panic!("HW_FAULT is {text:?}, not as in 'lake 75 Io'") };
+    let kind = if kind == "Io" { Fault::Io } else { Fault::NoSpace };
+    let fault = Some((call.parse().expect("the number of a call"), kind));
+    let plan = Plan { faults: false, ..Plan::of(seed) };
+    match disk {
+        "journal" => Plan { journal_fault: fault, ..plan },
+        _ => Plan { lake_fault: fault, ..plan },
+    }
 }
 
 #[test]
