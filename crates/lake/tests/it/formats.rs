@@ -99,25 +99,21 @@ async fn nothing_about_protected_columns_outside_the_pages() {
         let options = ReadOptionsBuilder::new().with_page_index().build();
         let reader = SerializedFileReader::new_with_options(File::open(&path).unwrap(), options).unwrap();
         let metadata = reader.metadata();
-        let mut with_statistics = 0;
         for (index, group) in metadata.row_groups().iter().enumerate() {
             for (column, chunk) in group.columns().iter().enumerate() {
                 let name = chunk.column_path().string();
-                assert_eq!(chunk.compression(), Compression::LZ4_RAW);
+                let compression =
+                    if name == "email" { Compression::UNCOMPRESSED } else { Compression::LZ4_RAW };
+                assert_eq!(chunk.compression(), compression, "{name}");
                 assert!(chunk.bloom_filter_offset().is_none());
                 let index = metadata.column_index().map(|pages| &pages[index][column]);
                 let has_index = index.is_some_and(|index| {
                     !matches!(index, parquet::file::page_index::column_index::ColumnIndexMetaData::NONE)
                 });
-                if ["who", "email", "place.badge", "place.room", "_extra"].contains(&name.as_str()) {
-                    assert!(chunk.statistics().is_none(), "{name}");
-                    assert!(!has_index, "{name}");
-                } else if chunk.statistics().is_some() {
-                    with_statistics += 1;
-                }
+                // What is known of a hot file stands in the Delta log; its footer has nothing of any column.
+                assert!(chunk.statistics().is_none() && !has_index, "{name}");
             }
         }
-        assert!(with_statistics > 5);
         let footer = ParquetMetaDataReader::new()
             .with_page_index_policy(PageIndexPolicy::Optional)
             .parse_and_finish(&File::open(&path).unwrap())
