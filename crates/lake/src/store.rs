@@ -88,7 +88,8 @@ pub(crate) fn create_directories(syncs: &dyn Syncs, directory: &FsPath) -> io::R
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
-    syncs.directory(parent)
+    // One that is not durable must not be taken for one that is by the next attempt, which only sees that it is there.
+    syncs.directory(parent).inspect_err(|_| drop(fs::remove_dir(directory)))
 }
 
 /// Was this name made by [`staged_name`]? Such a file is a write that a crash cut off.
