@@ -22,7 +22,7 @@ use crate::{
     recovery::{Recovery, failed},
     segment::{FRAMES_START, PAGE, Previous, SegmentFile, Trailer, align_page},
     shelf::Shelf,
-    state::State,
+    state::{KeyFile, State},
 };
 
 pub(crate) mod files;
@@ -55,6 +55,8 @@ pub struct Core {
     keys: Vec<KeyRecord>,
     keys_from: Seq,
     keys_newest: Timestamp,
+    /// The key files that the next snapshot names and those that it no longer does, from the first attempt at a segment on.
+    filed: Option<(Vec<KeyFile>, Vec<String>)>,
     /// What the last synced frame says.
     claimed: Claimed,
     files: Files,
@@ -146,6 +148,7 @@ impl Core {
             keys: Vec::new(),
             keys_from: Seq(1),
             keys_newest: Timestamp(0),
+            filed: None,
             claimed: Claimed { durable: Seq::ZERO, released: Seq::ZERO },
             failure: None,
             buffer: Vec::new(),
@@ -161,6 +164,9 @@ impl Core {
         settings: Settings,
         recovery: Recovery,
     ) -> Result<(Core, Recovered), OpenError> {
+        // What the names say was read, and need not be what a power cut would leave: a segment that is gone from them may
+        // come back, one that is there may go. Nothing is removed or appended on their word before they are durable.
+        disk.sync_dir().map_err(failed("sync", "."))?;
         let shelf = Arc::new(Shelf::new(recovery.last));
         let Recovery { tail, segments, .. } = recovery;
         let mut files = Files::new(disk.clone(), recovery.number_max, recovery.incarnation_max);
@@ -232,6 +238,7 @@ impl Core {
             keys: recovery.tail_keys,
             keys_from: recovery.tail_keys_from,
             keys_newest: recovery.tail_keys_newest,
+            filed: None,
             claimed: Claimed { durable: Seq::ZERO, released: recovery.released },
             files,
             failure: None,

@@ -118,6 +118,14 @@ pub(crate) fn recover(disk: &dyn Disk) -> Result<Option<Recovery>, OpenError> {
         });
     }
     let file_bytes = newest.file.len().map_err(failed("measure", &newest.name))?;
+    let trailer = read_trailer(&newest).map_err(failed("read", &newest.name))?;
+    if let Some(trailer) = trailer.filter(|trailer| trailer.next > newest.header.number) {
+        // As with a newest one without a header: nobody would know which numbers and offsets were given in it.
+        return Err(OpenError::Missing {
+            file: segment::segment_name(trailer.next),
+            before: newest.name.clone(),
+        });
+    }
     // The last page is the trailer's.
     let limit = file_bytes.saturating_sub(PAGE).max(FRAMES_START);
     let cut_short = file_bytes < newest.header.segment_bytes;
@@ -397,18 +405,24 @@ fn cut_tail(
     Ok((last, Tail { unsure_from, end, torn_end: torn_end.max(end), finished, bytes: file_bytes }))
 }
 
+/// The last page of a sealed segment; `None` where it has none, or one of an earlier use.
+fn read_trailer(segment: &SegmentFile) -> io::Result<Option<Trailer>> {
+    let file = segment.file.as_ref();
+    let Some(at) = file.len()?.checked_sub(PAGE) else { return Ok(None) };
+    let trailer = Trailer::decode(&segment::read_vec(file, at, PAGE as usize)?);
+    let header = &segment.header;
+    Ok(trailer.ok().filter(|it| it.journal_id == header.journal_id && it.incarnation == header.incarnation))
+}
+
 /// The appends of a sealed segment by its index; `None` where there is none that can be trusted.
 fn read_by_index(segment: &SegmentFile, end: u64, last: Seq) -> io::Result<Option<Vec<Entry>>> {
     let file = segment.file.as_ref();
-    let bytes = file.len()?;
-    let Some(trailer_at) = bytes.checked_sub(PAGE) else { return Ok(None) };
-    let Ok(trailer) = Trailer::decode(&segment::read_vec(file, trailer_at, PAGE as usize)?) else {
-        return Ok(None);
-    };
     let header = &segment.header;
-    let inside = trailer.index_at.checked_add(trailer.index_bytes).is_some_and(|end| end <= trailer_at);
-    let ours = trailer.journal_id == header.journal_id && trailer.incarnation == header.incarnation;
-    if !ours || !inside || trailer.index_at < end {
+    let Some(trailer) = read_trailer(segment)? else { return Ok(None) };
+    let index_end = trailer.index_at.checked_add(trailer.index_bytes);
+    let inside =
+        index_end.is_some_and(|end| end.checked_add(PAGE).is_some_and(|end| end <= header.segment_bytes));
+    if !inside || trailer.index_at < end {
         return Ok(None);
     }
     let frame = segment::read_vec(file, trailer.index_at, trailer.index_bytes as usize)?;

@@ -67,6 +67,8 @@ pub(crate) struct Trailer {
     pub incarnation: u64,
     pub index_at: u64,
     pub index_bytes: u64,
+    /// The number of the segment that follows, once it is there; 0: not known.
+    pub next: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,7 +188,7 @@ impl Trailer {
     pub fn encode(&self) -> Vec<u8> {
         encode_page(TRAILER_MAGIC, |page| {
             page.extend_from_slice(&self.journal_id.to_le_bytes());
-            for number in [self.incarnation, self.index_at, self.index_bytes] {
+            for number in [self.incarnation, self.index_at, self.index_bytes, self.next] {
                 page.extend_from_slice(&number.to_le_bytes());
             }
         })
@@ -199,6 +201,7 @@ impl Trailer {
             incarnation: cursor.u64()?,
             index_at: cursor.u64()?,
             index_bytes: cursor.u64()?,
+            next: cursor.u64()?,
         })
     }
 }
@@ -272,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_trailer_comes_back_and_is_no_header() {
-        let trailer = Trailer { journal_id: 9, incarnation: 3, index_at: 8192, index_bytes: 96 };
+        let trailer = Trailer { journal_id: 9, incarnation: 3, index_at: 8192, index_bytes: 96, next: 4 };
         assert_eq!(Trailer::decode(&trailer.encode()), Ok(trailer));
         assert_eq!(Header::decode(&trailer.encode()), Err(PageError::NotAPage));
     }

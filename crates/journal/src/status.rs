@@ -109,6 +109,8 @@ pub enum OpenError {
     UnknownFeature { file: String, bits: u32 },
     #[error("no journal file in the directory has a readable header; the first is {file}")]
     NoHeader { file: String },
+    #[error("the journal file {file} is gone, which follows {before}: offsets would be given twice")]
+    Missing { file: String, before: String },
     #[error(
         "no readable snapshot is left in the journal (the last would be in {file}): offsets would be given twice"
     )]

@@ -12,18 +12,35 @@ use crate::{
 impl Core {
     /// Closes the open segment, if there is one, and opens the next with room for a group.
     pub(super) fn rotate(&mut self, frames: usize, index: usize) -> io::Result<()> {
+        let mut sealed = None;
         if let Some(open) = self.open.take() {
             self.shelf.close(open.segment.header.number);
             // The index only spares the next start some reading: without it the segment is scanned.
-            if let Err(error) = self.write_index(&open) {
-                tracing::warn!(file = %open.segment.name, %error, "cannot write a segment's index");
+            match self.write_index(&open) {
+                Ok(trailer) => sealed = Some((open, trailer)),
+                Err(error) => {
+                    tracing::warn!(file = %open.segment.name, %error, "cannot write a segment's index");
+                }
             }
         }
         self.take_back();
-        self.open_segment(frames, index)
+        self.open_segment(frames, index)?;
+        if let Some((before, trailer)) = sealed
+            && let Some(open) = &self.open
+        {
+            // From now on a start knows that a newest segment is gone, and what was acknowledged in it. Without the mark it
+            // would take the segment before for the end.
+            let trailer = Trailer { next: open.segment.header.number, ..trailer };
+            let file = &before.segment.file;
+            let marked = file.write_at(&trailer.encode(), before.bytes - PAGE).and_then(|()| file.sync());
+            if let Err(error) = marked {
+                tracing::warn!(file = %before.segment.name, %error, "cannot note which segment follows");
+            }
+        }
+        Ok(())
     }
 
-    fn write_index(&self, open: &Open) -> io::Result<()> {
+    fn write_index(&self, open: &Open) -> io::Result<Trailer> {
         let segment = &open.segment;
         let head = self.head(FrameKind::Index, self.last, self.claims());
         let mut bytes = Vec::with_capacity(index::frame_bytes(open.index_bytes));
@@ -35,10 +52,12 @@ impl Core {
             incarnation: segment.header.incarnation,
             index_at: open.position,
             index_bytes: bytes.len() as u64,
+            next: 0,
         };
         segment.file.write_at(&bytes, open.position)?;
         segment.file.write_at(&trailer.encode(), open.bytes - PAGE)?;
-        segment.file.sync()
+        segment.file.sync()?;
+        Ok(trailer)
     }
 
     /// 1. The key records of what was closed go to a file of their own.
@@ -86,6 +105,7 @@ impl Core {
         self.keys.clear();
         self.keys_from = self.last.next();
         self.keys_newest = Timestamp(0);
+        self.filed = None;
         for name in superseded {
             // It stays behind as an orphan if this fails; the next start removes it.
             if let Err(error) = self.disk.remove(&name) {
@@ -98,6 +118,16 @@ impl Core {
     /// Writes the keys that are in no file yet; returns the files that the next snapshot lists, and those it
     /// no longer does.
     fn file_keys(&mut self) -> io::Result<(Vec<KeyFile>, Vec<String>)> {
+        // The segment that was to name them may be back after a power cut, though it was removed: they stay as they are.
+        if let Some(filed) = &self.filed {
+            return Ok(filed.clone());
+        }
+        let filed = self.write_keys()?;
+        self.filed = Some(filed.clone());
+        Ok(filed)
+    }
+
+    fn write_keys(&mut self) -> io::Result<(Vec<KeyFile>, Vec<String>)> {
         let released = self.shelf.keys_released().max(self.state.keys_released);
         let (mut live, dead): (Vec<KeyFile>, Vec<KeyFile>) =
             self.state.key_files.iter().partition(|file| file.last > released);

@@ -10,5 +10,6 @@ mod model;
 mod opaque;
 mod places;
 mod recovery;
+mod rotation;
 mod simulation;
 mod wipe;

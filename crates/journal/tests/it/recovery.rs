@@ -159,6 +159,34 @@ fn a_missing_segment_is_named() {
 }
 
 #[test]
+fn a_newest_segment_that_is_gone_stops_the_start() {
+    let disk = SimDisk::new(1);
+    let (mut core, _) = open(&disk);
+    (1..=8).for_each(|at| append(&mut core, at, 9 * KIB));
+    drop(core);
+    let (first, second) = (disk.contents(FIRST).expect("it is there"), "0000000000000002.seg");
+    assert!(disk.contents(second).is_some(), "eight appends need two segments");
+    let without = SimDisk::new(2);
+    without.put(FIRST, &first);
+    match try_open(&without, 1).map(|_| ()) {
+        Err(OpenError::Missing { file, before }) => assert_eq!((&*file, &*before), (second, FIRST)),
+        other => panic!("{other:?}"),
+    }
+    // One that was being made when the process ended is no loss.
+    let disk = SimDisk::new(3);
+    let (mut core, _) = open(&disk);
+    (1..=6).for_each(|at| append(&mut core, at, 9 * KIB));
+    disk.inject(4, Fault::PowerCut);
+    assert!(
+        core.write(vec![one_block(1, 7, vec![7; 9 * KIB])]).is_err(),
+        "a rotation makes more calls than that"
+    );
+    drop(core);
+    disk.restart();
+    assert_eq!(open(&disk).1.last, Seq(6));
+}
+
+#[test]
 fn files_of_another_journal_or_a_newer_version_are_refused_by_name() {
     let (one, two) = (SimDisk::new(1), SimDisk::new(2));
     let (mut core, _) = try_open(&one, 1).expect("it opens");
