@@ -111,7 +111,13 @@ impl Connection {
 
     fn more(&mut self) -> Result<()> {
         let mut piece = [0; 64 << 10];
-        let count = self.socket.read(&mut piece)?;
+        let count = loop {
+            match self.socket.read(&mut piece) {
+                // A signal: somebody stopped us for a while.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         if count == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }

@@ -52,8 +52,10 @@ const QUESTIONS: &[&str] = &[
     "SELECT stream, schema, partitions, events, rejected FROM streams",
 ];
 
-/// Tokens that are asked for, and the most that one request may have.
-const TOKENS: &str = "SELECT DISTINCT email FROM reading WHERE email IS NOT NULL ORDER BY email LIMIT 100";
+/// All of them: which ones are among the first depends on what is lost.
+const TOKENS: &str = "SELECT DISTINCT email FROM reading WHERE email IS NOT NULL";
+/// The most that one request may have.
+const TOKENS_A_REQUEST: usize = 100;
 
 /// What everything that is read looked like, a set of lines for each question.
 type Answers = Vec<HashSet<String>>;
@@ -302,17 +304,21 @@ fn read_all(server: &Server) -> Result<Answers, String> {
 fn reveal(server: &Server) -> Result<HashSet<String>, String> {
     let rows = server.rows(TOKENS).map_err(|error| format!("{TOKENS}: {error:#}"))?;
     let tokens: Vec<&String> = rows.iter().flatten().collect();
-    let body = serde_json::json!({"domain": "email", "tokens": tokens, "reason": "rot"}).to_string();
     let path = "/v1/tokens/reveal";
     let headers = [("content-type", "application/json")];
-    let answer = Connection::open(&server.addresses.http)
-        .and_then(|mut connection| connection.ask("POST", path, &headers, body.as_bytes()))
-        .map_err(|error| format!("{path}: {error}"))?;
-    let revealed = answer.json();
-    match revealed["tokens"].as_array().filter(|_| answer.status == 200) {
-        Some(tokens) => Ok(tokens.iter().map(ToString::to_string).collect()),
-        None => Err(format!("{path}: {} {}", answer.status, answer.text())),
+    let mut all = HashSet::new();
+    for tokens in tokens.chunks(TOKENS_A_REQUEST) {
+        let body = serde_json::json!({"domain": "email", "tokens": tokens, "reason": "rot"}).to_string();
+        let answer = Connection::open(&server.addresses.http)
+            .and_then(|mut connection| connection.ask("POST", path, &headers, body.as_bytes()))
+            .map_err(|error| format!("{path}: {error}"))?;
+        let revealed = answer.json();
+        match revealed["tokens"].as_array().filter(|_| answer.status == 200) {
+            Some(tokens) => all.extend(tokens.iter().map(ToString::to_string)),
+            None => return Err(format!("{path}: {} {}", answer.status, answer.text())),
+        }
     }
+    Ok(all)
 }
 
 fn work(
