@@ -22,6 +22,7 @@ use hw_journal::{Journal, Recovered};
 use hw_schema::{DecodeLimits, Decoder, Format, Mode, Record, Registry, Rejected, Schema, Stream};
 use hw_vault::{HashKey, SealKeys, Vault};
 use tokio::{
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     task::JoinHandle,
 };
@@ -72,6 +73,8 @@ pub struct GateParts {
     pub vault: Option<Vault>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    /// On whose blocking threads large requests are judged: few, since each keeps memory of its own.
+    pub heavy: Handle,
     pub settings: GateSettings,
 }
 
@@ -230,12 +233,10 @@ impl Gate {
             self.inner.judge(submission, stream, answer)?
         } else {
             let inner = self.inner.clone();
-            tokio::task::spawn_blocking(move || inner.judge(submission, stream, answer)).await.map_err(
-                |error| {
-                    tracing::error!(%error, "a request could not be judged");
-                    Refusal::Internal
-                },
-            )??
+            self.heavy(move || inner.judge(submission, stream, answer)).await.map_err(|error| {
+                tracing::error!(%error, "a request could not be judged");
+                Refusal::Internal
+            })??
         };
         self.enqueue(queued).await?;
         let (verdict, seq) = answered.await.map_err(|_| Refusal::Closed)??;
@@ -270,6 +271,14 @@ impl Gate {
             tracing::error!(%error, "the vault cannot keep tokens");
             Refusal::Disk(error.to_string())
         })
+    }
+
+    /// Work that fills a processor and megabytes of memory.
+    pub(crate) fn heavy<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.inner.parts.heavy.spawn_blocking(work)
     }
 
     /// Takes no more requests; what was submitted is still answered.

@@ -20,7 +20,7 @@ use std::{
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, stream};
 use hw_event::{SchemaNumber, Seq, StreamName, Tally, Timestamp};
-use hw_pipeline::{Delivery, Positions, Sink, SinkError, spawn_blocking};
+use hw_pipeline::{Delivery, Positions, Sink, SinkError, spawn_heavy};
 use hw_schema::{Stream, rows};
 
 use crate::{
@@ -395,7 +395,7 @@ async fn write_rows(lake: &Shared, buffer: &mut Buffer) -> Result<(), LakeError>
     let work = buffer.to_write();
     let syncs = lake.syncs.clone();
     let path = directory.clone();
-    let (file, encodings): (DataFile, Encodings) = spawn_blocking(move || {
+    let (file, encodings): (DataFile, Encodings) = spawn_heavy(move || {
         let io_error = |source| LakeError::Io { path: path.clone(), source };
         create_directories(&*syncs, &path).map_err(io_error)?;
         let batches = work.batches().map_err(|source| LakeError::Rows { directory: path.clone(), source })?;

@@ -2,15 +2,72 @@
 //! Always: on a runtime of one thread it is done in place, in the order in which it was asked for. There is nobody else
 //! whom it would keep waiting for long, and a simulation of one thread stays one.
 
+//! Heavy work (judging, decoding, writing a data file) has few threads of its own: memory that a thread has used stays with
+//! it for a while, so work that wanders over all threads that ever blocked takes as many times as much.
+
+use std::{sync::LazyLock, thread::available_parallelism};
+
 use tokio::{
-    runtime::{Handle, RuntimeFlavor},
+    runtime::{Builder, Handle, Runtime, RuntimeFlavor},
     task::{self, JoinHandle},
 };
+
+/// Beside one a processor: some wait for the disk while others work.
+const WAITING: usize = 2;
 
 /// Like `tokio::task::spawn_blocking`; a panic is the handle's to tell there and here. Needs a runtime.
 pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::CurrentThread => task::spawn(async move { work() }),
         _ => task::spawn_blocking(work),
+    }
+}
+
+/// Like `spawn_blocking`, for work that fills a processor or megabytes of memory. It must not wait for other work of its kind.
+pub fn spawn_heavy<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => task::spawn(async move { work() }),
+        _ => heavy_threads().spawn_blocking(work),
+    }
+}
+
+/// The threads for heavy work, as a runtime that is good for `spawn_blocking` alone.
+pub fn heavy_threads() -> Handle {
+    static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
+        let threads = available_parallelism().map_or(1, |count| count.get()) + WAITING;
+        let built =
+            Builder::new_current_thread().max_blocking_threads(threads).thread_name("hw-heavy").build();
+        built.inspect_err(|error| tracing::warn!(%error, "heavy work has no threads of its own")).ok()
+    });
+    THREADS.as_ref().map_or_else(Handle::current, |threads| threads.handle().clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, sync::Barrier};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn heavy_work_stays_on_its_few_threads_whatever_else_blocks() {
+        let most = available_parallelism().map_or(1, |count| count.get()) + WAITING;
+        // As many threads for blocking calls as that, and more: each waits until all are there.
+        let crowd = 3 * most;
+        let all_there = std::sync::Arc::new(Barrier::new(crowd));
+        let blocked: Vec<_> = (0..crowd)
+            .map(|_| {
+                let all_there = all_there.clone();
+                spawn_blocking(move || drop(all_there.wait()))
+            })
+            .collect();
+        for blocked in blocked {
+            blocked.await.expect("no panic");
+        }
+        let heavy: Vec<_> = (0..20 * most).map(|_| spawn_heavy(|| std::thread::current().id())).collect();
+        let mut threads = HashSet::new();
+        for heavy in heavy {
+            threads.insert(heavy.await.expect("no panic"));
+        }
+        assert!(threads.len() <= most, "{} threads", threads.len());
     }
 }

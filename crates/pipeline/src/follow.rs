@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    blocking::spawn_blocking,
+    blocking::spawn_heavy,
     decode::{Step, read_step},
     handle::FollowerHandle,
     sink::{Sink, SinkError},
@@ -201,7 +201,7 @@ impl Follower {
         let (log, registry) = (self.log.clone(), self.registry.clone());
         let (after, bytes_max) = (self.position, self.settings.batch_bytes);
         let positions = self.sink.positions();
-        let step = spawn_blocking(move || read_step(&*log, &registry, &positions, after, durable, bytes_max))
+        let step = spawn_heavy(move || read_step(&*log, &registry, &positions, after, durable, bytes_max))
             .await
             .map_err(Failure::Panicked)?
             .map_err(Failure::Read)?;

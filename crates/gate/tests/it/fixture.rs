@@ -104,6 +104,7 @@ impl World {
             seal_keys: seal_keys.clone(),
             clock,
             entropy: Arc::new(SeededEntropy::new(5)),
+            heavy: tokio::runtime::Handle::current(),
             settings,
         };
         let positions = recovered.positions.clone();

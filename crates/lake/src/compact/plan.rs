@@ -9,7 +9,8 @@
 //!    other: of the smallest size first, and none that is larger than those behind it together;
 //! 3. when the table has been quiet for a while, what is hot in it is put into order and joined too.
 //!
-//! While others need the processors, the first two wait for four times as many files: a bound, not a rhythm.
+//! While others need the processors, the first two wait for four times as many files: a bound, not a rhythm. Files that are
+//! large enough to be read well wait until there is enough for eight large ones.
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
@@ -19,6 +20,9 @@ use crate::{LakeFile, Table};
 const FAN_IN: usize = 10;
 /// While others need the processors, four times as many wait.
 const BUSY_FACTOR: u64 = 4;
+/// And so many large files' worth of bytes, where each file has at least these.
+const BUSY_LARGE_FACTOR: u64 = 8;
+const READ_WELL_BYTES: u64 = 1 << 20;
 /// Files whose rows lie among one another are all open at once, so there may be no more of them.
 const OPEN_MAX: usize = 12;
 /// Files that follow one another are open one at a time.
@@ -112,6 +116,9 @@ impl Situation<'_> {
             let most = if self.follow_each_other(files) { JOIN_MAX } else { OPEN_MAX };
             Some(Plan::Join(files.iter().take(most).map(|file| Arc::clone(file)).collect()))
         };
+        if self.can_wait(streak) {
+            return None;
+        }
         let mut sum = 0;
         for (at, file) in streak.iter().enumerate() {
             sum += weight(file);
@@ -139,6 +146,13 @@ impl Situation<'_> {
             return plan(without_large_ones(&streak[first..]));
         }
         None
+    }
+
+    fn can_wait(&self, streak: &[&Arc<LakeFile>]) -> bool {
+        let all: u64 = streak.iter().map(|file| weight(file)).sum();
+        self.busy
+            && all < self.target * BUSY_LARGE_FACTOR
+            && streak.iter().all(|file| weight(file) >= READ_WELL_BYTES)
     }
 
     /// One by one, each file's rows come after all of the one before it.
@@ -231,6 +245,11 @@ mod tests {
         assert_eq!(plan_of(&hot), None);
         let hot: Vec<_> = (0..40).map(|seq| file(seq, 1000, false, 1)).collect();
         assert!(matches!(plan_of(&hot), Some(Plan::Join(files)) if files.len() == 40));
+        // Those that are read well already wait for more, as long as it is not too much.
+        let few: Vec<_> = (0..200).map(|seq| file(seq, 5 << 20, false, 1)).collect();
+        assert_eq!(plan_of(&few), None);
+        let many: Vec<_> = (0..210).map(|seq| file(seq, 5 << 20, false, 1)).collect();
+        assert!(matches!(plan_of(&many), Some(Plan::Join(files)) if files.len() == 26));
         // Files that must be put into order are bounded by their bytes too.
         let mixed: Vec<_> = (0..3).map(|seq| file(seq, SORT_BYTES, false, 2)).collect();
         assert_eq!(plan_of(&mixed), None);

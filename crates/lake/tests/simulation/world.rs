@@ -186,6 +186,8 @@ impl World {
             seal_keys: seal_keys.clone(),
             clock,
             entropy: Arc::new(SeededEntropy::new(self.seed ^ self.boots << 8)),
+            // Requests are small here: they are judged where they arrive.
+            heavy: runtime.handle().clone(),
             settings: GateSettings { event_bytes: 1 << 16, depth: 16, inflight_bytes: 1 << 20 },
         };
         let (gate, running) = runtime.block_on(async { Gate::start(parts, recovered.clone()) });

@@ -64,17 +64,15 @@ pub(crate) async fn read(
     match encoding {
         Encoding::Identity => Ok(held),
         encoding => {
-            let gate = gate.clone();
-            tokio::task::spawn_blocking(move || decompress(&gate, held, encoding, bytes_max)).await.map_err(
-                |_| {
-                    Problem::new(
-                        StatusCode::INTERNAL_SERVER_ERROR,
-                        "internal",
-                        "the body could not be decompressed",
-                        "this is a fault of the server; its log says more",
-                    )
-                },
-            )?
+            let of = gate.clone();
+            gate.heavy(move || decompress(&of, held, encoding, bytes_max)).await.map_err(|_| {
+                Problem::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "the body could not be decompressed",
+                    "this is a fault of the server; its log says more",
+                )
+            })?
         }
     }
 }
