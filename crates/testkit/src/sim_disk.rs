@@ -220,8 +220,8 @@ impl Platter {
         self.powered = false;
     }
 
-    fn restart(&mut self) {
-        // Names: each name that differs falls back to what the platter has, or does not.
+    /// Each name that differs falls back to what the platter has, or does not.
+    fn keep_some_names(&mut self) {
         let names: BTreeSet<String> = self.names.keys().chain(self.durable_names.keys()).cloned().collect();
         let mut survived = self.durable_names.clone();
         let mut used: BTreeSet<u64> = BTreeSet::new();
@@ -243,6 +243,13 @@ impl Platter {
                 used.insert(*file);
             }
         }
+        self.durable_names = survived;
+    }
+
+    fn restart(&mut self) {
+        self.keep_some_names();
+        let survived = self.durable_names.clone();
+        let used: BTreeSet<u64> = survived.values().copied().collect();
         self.files.retain(|id, _| used.contains(id));
         let mut ids: Vec<u64> = self.files.keys().copied().collect();
         ids.sort_unstable();
@@ -258,8 +265,7 @@ impl Platter {
             }
             file.cache = file.platter.clone();
         }
-        self.names = survived.clone();
-        self.durable_names = survived;
+        self.names = survived;
         self.powered = true;
         self.boot += 1;
         self.faults.clear();
@@ -350,7 +356,10 @@ impl Disk for SimDisk {
                 platter.durable_names = platter.names.clone();
                 Ok(())
             }
-            Verdict::Half(error) => Err(error),
+            Verdict::Half(error) => {
+                platter.keep_some_names();
+                Err(error)
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //! Always: every place for the first with every place for the second; nothing acknowledged is lost, no damage is found
 //! where there was none, and the window's keys are all there.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use hw_event::{Seq, Timestamp};
 use hw_journal::{Append, Core, RecordKind, Recovered};
@@ -10,13 +10,17 @@ use hw_testkit::{Fault, ManualClock, SeededEntropy, SimDisk};
 
 use crate::model::{KIB, one_block, record, small};
 
-/// Changing calls from the one that fails, and from there to the power cut: more than a rotation and a start make.
-const FIRST_MAX: u64 = 16;
-const SECOND_MAX: u64 = 24;
+/// Changing calls after the tenth append, among which a segment is closed and the next one made, and from there to the power cut.
+const FIRST: RangeInclusive<u64> = 10..=24;
+const SECOND: RangeInclusive<u64> = 1..=6;
+/// What a power cut leaves is chance.
+const SEEDS: u64 = 12;
 
-fn open(disk: &SimDisk) -> Option<(Core, Recovered)> {
-    let clock = Arc::new(ManualClock::new(Timestamp(5)));
-    Core::open(Arc::new(disk.clone()), clock, &SeededEntropy::new(1), small()).ok()
+/// Longer than a journal waits before it tries a broken disk again.
+const SECONDS: Duration = Duration::from_secs(10);
+
+fn open(disk: &SimDisk, clock: &Arc<ManualClock>) -> Option<(Core, Recovered)> {
+    Core::open(Arc::new(disk.clone()), clock.clone(), &SeededEntropy::new(1), small()).ok()
 }
 
 fn keyed(at: i64) -> Append {
@@ -48,43 +52,48 @@ fn check(recovered: &Recovered, core: &Core, acknowledged: &[i64], what: &str) {
 
 #[test]
 fn a_failed_call_and_a_power_cut_around_a_rotation_lose_nothing() {
-    for first in 1..=FIRST_MAX {
-        for second in 1..=SECOND_MAX {
-            // The process may also die between the two, with the machine going on.
-            for killed in [false, true] {
-                let what =
-                    format!("a fault at call {first}, power cut {second} later, killed between: {killed}");
-                let disk = SimDisk::new(first * 1000 + second);
-                let (mut core, _) = open(&disk).expect("a healthy disk");
+    for first in FIRST {
+        for second in SECOND {
+            // The first is a call that fails, or the end of the process with the machine going on.
+            for (dies, seed) in
+                [false, true].into_iter().flat_map(|dies| (1..=SEEDS).map(move |seed| (dies, seed)))
+            {
+                let what = format!(
+                    "seed {seed}: call {first} fails, or ends the process: {dies}; power cut {second} calls later"
+                );
+                let disk = SimDisk::new((first * 1000 + second) * 1000 + seed);
+                let clock = Arc::new(ManualClock::new(Timestamp(5)));
+                let (mut core, _) = open(&disk, &clock).expect("a healthy disk");
                 let mut acknowledged = Vec::new();
-                // The seventh goes into the second segment, the fourteenth would go into the third.
-                (1..=13).for_each(|at| append(&mut core, &mut acknowledged, at));
-                assert_eq!(acknowledged.len(), 13);
-                disk.inject(first, Fault::Io);
-                disk.inject(first + second, Fault::PowerCut);
-                append(&mut core, &mut acknowledged, 14);
-                if killed {
-                    drop(core);
-                    disk.kill();
-                    disk.inject(second, Fault::PowerCut);
-                    let Some((again, recovered)) = open(&disk) else {
-                        disk.restart();
-                        let (core, recovered) = open(&disk).expect("a healthy disk");
-                        check(&recovered, &core, &acknowledged, &what);
-                        continue;
-                    };
-                    check(&recovered, &again, &acknowledged, &what);
-                    core = again;
+                for at in 1..=10 {
+                    append(&mut core, &mut acknowledged, at);
                 }
-                for at in 15..=28 {
+                assert_eq!(acknowledged.len(), 10);
+                // With the power off nothing reaches the disk, as of a process that is gone.
+                disk.inject(first, if dies { Fault::PowerCut } else { Fault::Io });
+                if !dies {
+                    disk.inject(first + second, Fault::PowerCut);
+                }
+                for at in 11..=18 {
+                    clock.advance(SECONDS);
                     append(&mut core, &mut acknowledged, at);
                 }
                 drop(core);
-                if disk.is_powered() {
-                    disk.cut_power();
+                if dies {
+                    disk.kill();
+                    disk.inject(second, Fault::PowerCut);
+                    if let Some((mut core, recovered)) = open(&disk, &clock) {
+                        if disk.is_powered() {
+                            check(&recovered, &core, &acknowledged, &what);
+                        }
+                        for at in 19..=22 {
+                            append(&mut core, &mut acknowledged, at);
+                        }
+                    }
                 }
+                disk.cut_power();
                 disk.restart();
-                let (core, recovered) = open(&disk).expect("a healthy disk");
+                let (core, recovered) = open(&disk, &clock).expect("a healthy disk");
                 check(&recovered, &core, &acknowledged, &what);
             }
         }
