@@ -262,6 +262,33 @@ async fn a_death_between_offer_and_commit_costs_only_the_work() {
     assert_eq!((world.table(TABLE).files.len(), data_files(&directory).len()), (1, 2));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_anew_is_joined_like_any_other() {
+    let (mut world, mut model) = (world().await, Model::default());
+    for commit in 0..12 {
+        // Of several partitions in turn, so that the file is in no order; half of its keys come twice.
+        for keys in [30, 15] {
+            let keys = commit * 30..commit * 30 + keys;
+            let events: Vec<_> = keys.map(|key| model.event(key, false, MINUTE.0)).collect();
+            append(&mut world, &events).await;
+        }
+        world.commit().await;
+    }
+    let now = MINUTE.0 + 3 * HOUR;
+    assert_eq!(compact(&mut world, now, 1000, 10_000).await, (12 * 15, None));
+    let kept = values(&world).await;
+    assert_eq!((kept.len(), world.table(TABLE).files.len()), (12 * 30, 12));
+    let mut compactor = world.lake.compactor();
+    // One turn for each file that turns out not to be in order.
+    for _ in 0..50 {
+        if let Turn::Offered(_) = compactor.turn(false, &mut |_| true) {
+            world.commit().await;
+        }
+    }
+    assert!(world.table(TABLE).files.len() < 5, "{:?}", world.table(TABLE).files);
+    assert_eq!(values(&world).await, kept);
+}
+
 /// Random streams against the naive model: appends, commits, compaction, moments, memory and kills in any order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_streams_keep_what_the_model_keeps() {
