@@ -41,11 +41,14 @@ impl Newest {
                 }
             }
             None => {
-                self.of.insert(key, Last { offset, deleted, alone: true });
-                while self.of.len() > self.keys_max && self.from < self.to {
+                // Before it is there: one more than fit would double the table.
+                while self.of.len() >= self.keys_max && upper(key) <= self.to && self.from < self.to {
                     self.to = self.from + (self.to - self.from) / 2;
                     let to = self.to;
                     self.of.retain(|key, _| upper(*key) <= to);
+                }
+                if upper(key) <= self.to {
+                    self.of.insert(key, Last { offset, deleted, alone: true });
                 }
             }
         }
@@ -59,8 +62,10 @@ impl Newest {
 
     /// `false`: that was the last.
     pub(super) fn next_part(&mut self) -> bool {
+        // One that was far from full has made itself too small.
+        let wider = u64::from(self.of.len() < self.keys_max / 2);
+        let width = (self.to - self.from).saturating_mul(1 + wider);
         self.of.clear();
-        let width = self.to - self.from;
         let Some(from) = self.to.checked_add(1) else { return false };
         (self.from, self.to) = (from, from.saturating_add(width));
         true
