@@ -335,20 +335,36 @@ impl Inner {
         let mut rows = None;
         let mut context = None;
         let attributes = match &framing {
-            Framing::CloudEvents(attributes) | Framing::Payload(_, Some(attributes)) => Some(&**attributes),
-            Framing::Json | Framing::Kv(_) | Framing::Payload(_, None) | Framing::Retried(_) => None,
+            Framing::CloudEvents(attributes)
+            | Framing::Payload(_, Some(attributes))
+            | Framing::Unread(_, Some(attributes)) => Some(&**attributes),
+            Framing::Json
+            | Framing::Kv(_)
+            | Framing::Payload(_, None)
+            | Framing::Unread(_, None)
+            | Framing::Retried(_) => None,
         };
         let retried = match &framing {
             Framing::Retried(retried) => Some(&**retried),
-            Framing::Json | Framing::Kv(_) | Framing::CloudEvents(_) | Framing::Payload(..) => None,
+            Framing::Json
+            | Framing::Kv(_)
+            | Framing::CloudEvents(_)
+            | Framing::Payload(..)
+            | Framing::Unread(..) => None,
         };
         let rejected = match &schema {
             Some((number, schema)) => {
                 refuses = may_refuse && schema.mode() == Mode::Reject;
+                // It was declared since the door looked.
+                let declared = match &framing {
+                    Framing::Unread(form, _) => schema.payload_reader(*form),
+                    _ => None,
+                };
                 let format = |index: usize| match &framing {
                     Framing::Json | Framing::CloudEvents(_) => Format::Json,
                     Framing::Kv(fields) => Format::Kv(fields),
                     Framing::Payload(reader, _) => Format::Payload(reader),
+                    Framing::Unread(..) => declared.as_ref().map_or(Format::Json, Format::Payload),
                     Framing::Retried(retried) => match &retried[index] {
                         Retried { reader: Some(reader), .. } => Format::Payload(reader),
                         Retried { fields, .. } => fields.as_deref().map_or(Format::Json, Format::Kv),
@@ -390,6 +406,7 @@ impl Inner {
         let now = self.parts.clock.now();
         let form = match &framing {
             Framing::Payload(reader, _) => Some(reader.form_of_events()),
+            Framing::Unread(form, _) => Some(*form),
             Framing::Json | Framing::Kv(_) | Framing::CloudEvents(_) | Framing::Retried(_) => None,
         };
         let mut rejects = Vec::with_capacity(rejected.len());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hw_event::{Ack, Principal, RejectCode, Seq, Timestamp};
-use hw_schema::{KvFields, PayloadReader};
+use hw_schema::{KvFields, PayloadForm, PayloadReader};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Attributes;
@@ -40,6 +40,8 @@ pub enum Framing {
     CloudEvents(Arc<Attributes>),
     /// In the notation of the stream's schema; of one event, what its envelope said besides.
     Payload(PayloadReader, Option<Arc<Attributes>>),
+    /// The same, while the stream has no schema: what it says is known only later.
+    Unread(PayloadForm, Option<Arc<Attributes>>),
     /// Rejects that are tried again: of each event how it is written and when it first came.
     Retried(Arc<[Retried]>),
 }

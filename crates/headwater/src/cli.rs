@@ -488,7 +488,7 @@ pub struct RejectsFix {
     /// Apply the JSON Patch (an array, RFC 6902) or JSON Merge Patch (an object, RFC 7396) in this file
     #[arg(long, value_name = "FILE", group = "correction", conflicts_with = "expr")]
     pub patch: Option<PathBuf>,
-    /// The value of this SQL expression over `event`, the event as text: "replace(event, 'NaN', 'null')"
+    /// The value of this SQL expression over `event`, the event as text (of a payload its JSON): "replace(event, 'NaN', 'null')"
     #[arg(long, value_name = "SQL", group = "correction")]
     pub expr: Option<String>,
     /// Why, for the table `resolutions`

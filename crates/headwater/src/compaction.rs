@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 /// Behind everything that somebody waits for.
-const NICE: i32 = 10;
+pub const NICE: i32 = 10;
 /// The load is high when other threads take so much of the processors.
 const HIGH: f64 = 0.5;
 /// In which Linux counts processor time for its users.

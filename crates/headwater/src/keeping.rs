@@ -1,5 +1,7 @@
-//! What is kept for a while only: the keys of rejects' bytes, and the rows of streams that say how long (`x-retention`).
-//! Always: a clock that leaps retires nothing: no more time counts than has passed since the start. Rows go by whole files.
+//! What is kept for a while only: the keys of rejects' bytes, and the rows of streams that say how long, or which of a key
+//! (`x-retention`).
+//! Always: a clock that leaps retires nothing: no more time counts than has passed since the start. What is too old goes by whole
+//! files; what a newer row of its key replaced goes by [compaction by key](by_key).
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,6 +11,10 @@ use hw_pipeline::FollowerHandle;
 use hw_schema::Registry;
 use hw_vault::SealKeys;
 use tokio_util::sync::CancellationToken;
+
+mod by_key;
+
+use by_key::Visits;
 
 const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 /// A clock that is wrong at the start is usually set right by then.
@@ -29,6 +35,7 @@ pub struct Keeping {
 impl Keeping {
     pub async fn run(self) {
         let (began, steady) = (self.clock.now(), self.clock.steady());
+        let mut visits = Visits::default();
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -42,6 +49,9 @@ impl Keeping {
                 let keep = Keep { since: age.map(|age| now.0.saturating_sub(age)), bytes: retention.bytes };
                 if keep != Keep::default() {
                     self.let_go(Table::Stream(stream.id), stream.name.as_str(), keep).await;
+                }
+                if let Some(age) = retention.compact {
+                    visits.visit(&self, &stream, schema, age, now).await;
                 }
             }
         }

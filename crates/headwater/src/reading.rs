@@ -11,7 +11,9 @@ use std::{
 
 use arrow::{
     array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray},
-    datatypes::SchemaRef,
+    datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef},
+    error::ArrowError,
+    ipc::{reader::StreamReader, writer::StreamWriter},
 };
 use hw_event::{RESOLUTIONS, Seq};
 use hw_journal::{Journal, Log, ReadError};
@@ -383,6 +385,10 @@ fn cut_file(file: &LakeFile) -> CutFile {
     }
 }
 
+/// What the bytes of a source are: where the rows stand in the journal, or the rows themselves.
+pub const TAIL: u8 = 0;
+pub const TEXTS: u8 = 1;
+
 #[derive(Debug)]
 struct Tail {
     tail: HotTail,
@@ -417,11 +423,56 @@ impl HotSource for Tail {
     }
 
     fn to_bytes(&self) -> Option<Vec<u8>> {
-        self.tail.to_bytes()
+        let mut bytes = vec![TAIL];
+        bytes.append(&mut self.tail.to_bytes()?);
+        Some(bytes)
     }
 
     fn wanted(&self) -> bool {
         self.tail.wanted()
+    }
+}
+
+/// Texts that a statement reads as rows: `n`, from 0, and `event`. They are in memory, and nowhere else.
+#[derive(Debug)]
+pub struct Texts(RecordBatch);
+
+impl Texts {
+    pub fn new(texts: Vec<String>) -> Result<Texts, ArrowError> {
+        let numbers = Int64Array::from_iter_values((0..).take(texts.len()));
+        let columns = Arc::new(ArrowSchema::new(vec![
+            Field::new("n", DataType::Int64, false),
+            Field::new("event", DataType::Utf8, false),
+        ]));
+        let texts = StringArray::from(texts);
+        Ok(Texts(RecordBatch::try_new(columns, vec![Arc::new(numbers), Arc::new(texts)])?))
+    }
+
+    /// What [`HotSource::to_bytes`] gave, without its first byte.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Texts, ArrowError> {
+        let mut batches = StreamReader::try_new(bytes, None)?;
+        let batch = batches.next().ok_or_else(|| ArrowError::IpcError("there is no batch".to_owned()))??;
+        Ok(Texts(batch))
+    }
+
+    pub fn columns(&self) -> SchemaRef {
+        self.0.schema()
+    }
+}
+
+impl HotSource for Texts {
+    fn rows(&self) -> usize {
+        self.0.num_rows()
+    }
+
+    fn batches(&self) -> Result<HotBatches, HotError> {
+        Ok(Box::new(std::iter::once(Ok(self.0.clone()))))
+    }
+
+    fn to_bytes(&self) -> Option<Vec<u8>> {
+        let mut writer = StreamWriter::try_new(vec![TEXTS], &self.0.schema()).ok()?;
+        writer.write(&self.0).ok()?;
+        writer.into_inner().ok()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where the jobs on rejects read them: statements over the tables, as a user's, with the limits of all statements.
 //! Always: what is opened at a time is bounded in bytes; an event's bytes are in no error and in no statement's text.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
 use arrow::{
     array::{Array, AsArray, RecordBatch},
@@ -14,16 +14,19 @@ use hw_gate::{
     Written,
     doors::replay::{Chosen, Opened, OpenedReject, Selection, Shelf, ShelfError},
 };
-use hw_query::{Answer, Engine, child::Children};
+use hw_query::{Answer, Engine, Files, QueryError, TableCut, TableKind, child::Children};
 use hw_schema::PayloadForm;
 
 use crate::{
-    reading::{CutError, Tables},
+    reading::{CutError, Tables, Texts},
     verify::places::literal,
 };
 
 /// Bytes of events that are opened at a time; one that is larger comes alone.
 const OPENED_BYTES_MAX: usize = 8 << 20;
+
+/// The table of texts that a statement is handed; no stream can have this name.
+const TEXTS: &str = "_texts";
 
 pub struct RejectShelf {
     pub tables: Tables,
@@ -34,13 +37,12 @@ pub struct RejectShelf {
 
 impl RejectShelf {
     pub async fn ask(&self, statement: &str, principal: &Principal) -> Result<Answer, ShelfError> {
-        let fault = |error: hw_query::QueryError| ShelfError(format!("{error} [{}]", error.code()));
-        let names = self.engine.names(statement).await.map_err(fault)?;
+        let names = self.engine.names(statement).await.map_err(told)?;
         let tables = self.tables.clone();
         let cut = tokio::task::spawn_blocking(move || tables.cut_for(&names)).await;
         let cut = cut.map_err(|error| ShelfError(error.to_string()))?;
         let cut = cut.map_err(|error: CutError| ShelfError(error.to_string()))?;
-        self.engine.run(statement, principal, cut).await.map_err(fault)
+        self.engine.run(statement, principal, cut).await.map_err(told)
     }
 
     /// Whether any reject was ever resolved: before that there is no such table.
@@ -95,7 +97,7 @@ impl Shelf for RejectShelf {
         let mut answer = self.ask(&self.selecting(selection), principal).await?;
         let mut chosen = Vec::new();
         while let Some(batch) = answer.next().await {
-            let batch = batch.map_err(|error| ShelfError(format!("{error} [{}]", error.code())))?;
+            let batch = batch.map_err(told)?;
             chosen.extend(places_in(&batch).ok_or_else(strange)?);
         }
         Ok(chosen)
@@ -112,7 +114,7 @@ impl Shelf for RejectShelf {
         let mut opened = Opened { rejects: Vec::new(), complete: false };
         let mut bytes = 0;
         while let Some(batch) = answer.next().await {
-            let batch = batch.map_err(|error| ShelfError(format!("{error} [{}]", error.code())))?;
+            let batch = batch.map_err(told)?;
             for reject in opened_in(&batch).ok_or_else(strange)? {
                 bytes += reject.bytes.as_ref().map_or(0, Vec::len);
                 if bytes > OPENED_BYTES_MAX && !opened.rejects.is_empty() {
@@ -123,6 +125,41 @@ impl Shelf for RejectShelf {
         }
         opened.complete = true;
         Ok(opened)
+    }
+
+    async fn compute(
+        &self,
+        expression: &str,
+        texts: Vec<String>,
+        principal: &Principal,
+    ) -> Result<Vec<Option<Vec<u8>>>, ShelfError> {
+        let count = texts.len();
+        let statement =
+            format!("SELECT n, CAST((\n{expression}\n) AS VARCHAR) AS computed FROM {TEXTS} ORDER BY n");
+        let names = self.engine.names(&statement).await.map_err(told)?;
+        let tables = self.tables.clone();
+        // The expression may read other tables, as it may over text.
+        let cut = tokio::task::spawn_blocking(move || tables.cut_for(&names)).await;
+        let cut = cut.map_err(|error| ShelfError(error.to_string()))?;
+        let mut cut = cut.map_err(|error: CutError| ShelfError(error.to_string()))?;
+        let hot = Arc::new(Texts::new(texts).map_err(|error| ShelfError(error.to_string()))?);
+        cut.tables.push(TableCut {
+            name: TEXTS.to_owned(),
+            kind: TableKind::Stream,
+            columns: hot.columns(),
+            lake_root: self.tables.lake.root().to_owned(),
+            files: Files::default(),
+            hot,
+            unreadable: None,
+        });
+        let mut answer = self.engine.run(&statement, principal, cut).await.map_err(told)?;
+        let mut computed = Vec::with_capacity(count);
+        while let Some(batch) = answer.next().await {
+            let batch = batch.map_err(told)?;
+            let values = batch.column(1).as_string_opt::<i32>().ok_or_else(strange)?;
+            computed.extend(values.iter().map(|value| value.map(|value| value.as_bytes().to_vec())));
+        }
+        Ok(computed)
     }
 }
 
@@ -144,11 +181,22 @@ fn opening(stream: &StreamName, places: &[Chosen], expression: Option<&str>) -> 
     };
     format!(
         "SELECT \"partition\", \"offset\", received_at, door, payload, {computed} AS computed, origin, schema FROM \
-         (SELECT *, try_cast(payload AS VARCHAR) AS event FROM rejects WHERE stream = {} AND ({})) \
+         (SELECT *, CASE WHEN origin IS NULL THEN try_cast(payload AS VARCHAR) END AS event FROM rejects WHERE stream = {} AND ({})) \
          ORDER BY \"partition\", \"offset\"",
         literal(stream.as_str()),
         of_partitions.join(" OR ")
     )
+}
+
+/// What the engine says of data that did not go with a statement quotes it; whoever reads this may not be who may read that.
+fn told(error: QueryError) -> ShelfError {
+    let code = error.code();
+    match error {
+        QueryError::Execution(_) => ShelfError(format!(
+            "the condition or the expression failed on an event: TRY_CAST and NULLIF turn such values into NULL [{code}]"
+        )),
+        error => ShelfError(format!("{error} [{code}]")),
+    }
 }
 
 fn strange() -> ShelfError {
@@ -181,7 +229,8 @@ fn opened_in(batch: &RecordBatch) -> Option<Vec<OpenedReject>> {
     let schemas = batch.column(7).as_primitive_opt::<Int32Type>()?;
     let written = |row: usize| {
         let form = origins.is_valid(row).then(|| PayloadForm::of_content_type(origins.value(row)))??;
-        schemas.is_valid(row).then(|| Written { form, schema: SchemaNumber(schemas.value(row)) })
+        let schema = schemas.is_valid(row).then(|| SchemaNumber(schemas.value(row)));
+        Some(Written { form, schema })
     };
     let reject = |row: usize| OpenedReject {
         partition: partitions.value(row),

@@ -221,6 +221,7 @@ impl DeltaHome {
             files,
             columns,
             erased: Arc::new(definition::erased(metadata)),
+            let_go: definition::let_go(metadata),
             first_kept: Arc::new(definition::first_kept(metadata)),
             location: self.directory.display().to_string(),
         })

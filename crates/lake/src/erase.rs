@@ -152,7 +152,10 @@ impl Eraser {
         for file in &removes {
             // Of each file one, so that each keeps its range of appends and its order.
             work.spec = spec(&lake, table, &name, &committed, std::slice::from_ref(file));
-            match rewrite(&mut work, table, &name, file, doomed, &mut erased) {
+            let mut gone = |batch: &RecordBatch, goes: &BooleanArray| {
+                count(table, &name, batch, goes, &mut erased);
+            };
+            match rewrite(&mut work, file, doomed, &mut gone) {
                 Ok(files) => adds.extend(files),
                 Err(failure) => {
                     discard(&lake, &name, &adds);
@@ -164,10 +167,7 @@ impl Eraser {
         // What is rewritten holds none, whatever becomes of the offer.
         let of_table = |file: &DataFile| PathBuf::from(&name).join(&file.name);
         self.clean.extend(adds.iter().map(of_table));
-        lake.offers.put(
-            table,
-            Replacement { name, removes, adds, erased, first_kept: BTreeMap::new(), schema: None },
-        );
+        lake.offers.put(table, Replacement { erased, ..Replacement::of(name, removes, adds) });
         Ok(EraseTurn::Offered { rows })
     }
 
@@ -250,14 +250,12 @@ fn holds_any(work: &mut Work<'_>, file: &Arc<LakeFile>, doomed: &mut dyn Doomed)
     Ok(false)
 }
 
-/// The rows of a file that stay, in a new one; none if none stays.
-fn rewrite(
+/// The rows of a file that stay, in a new one; none if none stays. `gone` is told which do not.
+pub(crate) fn rewrite(
     work: &mut Work<'_>,
-    table: Table,
-    name: &str,
     file: &Arc<LakeFile>,
     doomed: &mut dyn Doomed,
-    erased: &mut BTreeMap<String, u64>,
+    gone: &mut dyn FnMut(&RecordBatch, &BooleanArray),
 ) -> Result<Vec<DataFile>, Failure> {
     let mut outputs = Outputs::new(work.spec.clone(), file.rows, work.target, work.syncs);
     let mut source = work.open(file)?;
@@ -265,7 +263,7 @@ fn rewrite(
     while let Some(batch) = work.next(&mut source)? {
         read += batch.num_rows() as u64;
         let goes = doomed.rows(&batch);
-        count(table, name, &batch, &goes, erased);
+        gone(&batch, &goes);
         let stays = not(&goes).and_then(|stays| filter_record_batch(&batch, &stays));
         let stays = stays.map_err(|error| arrow_error(&work.spec, error))?;
         if stays.num_rows() > 0 {
@@ -301,7 +299,7 @@ fn count(
     }
 }
 
-fn discard(lake: &Shared, name: &str, files: &[DataFile]) {
+pub(crate) fn discard(lake: &Shared, name: &str, files: &[DataFile]) {
     for file in files {
         // What stays is an orphan, which the next open removes.
         let _ = std::fs::remove_file(lake.root.join(name).join(&file.name));

@@ -5,7 +5,6 @@
 //! restart begins anew, and what it had written is removed. Does not know what is done to a row.
 
 use std::{
-    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, PoisonError},
 };
@@ -139,10 +138,7 @@ impl Rewriter {
             }
         }
         let schema = Some((number, columns.clone()));
-        lake.offers.put(
-            table,
-            Replacement { name, removes, adds, erased: BTreeMap::new(), first_kept: BTreeMap::new(), schema },
-        );
+        lake.offers.put(table, Replacement { schema, ..Replacement::of(name, removes, adds) });
         Ok(RewriteTurn::Offered)
     }
 }

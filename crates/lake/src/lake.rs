@@ -15,7 +15,8 @@ use hw_pipeline::spawn_blocking;
 use hw_schema::Registry;
 
 use crate::{
-    Compactor, Damage, Eraser, Keeper, LakeError, LakeSink, Rewriter, Table, TableSnapshot,
+    ByKey, ByKeyCompactor, Compactor, Damage, Eraser, Keeper, LakeError, LakeSink, Rewriter, Table,
+    TableSnapshot,
     compact::{Offers, Removed, Trash},
     delta::{Committed, DeltaHome, Identity, Keeping},
     log_files::remove_orphans,
@@ -197,6 +198,14 @@ impl Lake {
     /// What lets go of rows that need not be kept. One at a time, and never while the compactor has its turn.
     pub fn keeper(&self) -> Keeper {
         Keeper::new(self.shared.clone())
+    }
+
+    /// What lets go of rows that a newer one of their key has replaced. One at a time, and never while the compactor has
+    /// its turn; whoever holds it keeps the other rewriters from theirs until it has said [`ByKeyTurn::Clean`].
+    ///
+    /// [`ByKeyTurn::Clean`]: crate::ByKeyTurn::Clean
+    pub fn by_key(&self, table: Table, rule: ByKey) -> ByKeyCompactor {
+        ByKeyCompactor::new(self.shared.clone(), table, rule)
     }
 
     /// What brings tables to a new generation. One at a time, and never while the compactor has its turn.

@@ -6,6 +6,7 @@
 //! Does not know who queries. The only crate that imports `deltalake`.
 
 mod buffer;
+mod by_key;
 mod checksums;
 mod compact;
 mod damage;
@@ -28,6 +29,7 @@ mod stats;
 mod store;
 mod table;
 
+pub use by_key::{ByKey, ByKeyCompactor, ByKeyTurn};
 pub use checksums::Pieces;
 pub use compact::{Compactor, Turn};
 pub use damage::Damage;
@@ -41,4 +43,4 @@ pub use scrub::check_table;
 pub use sink::LakeSink;
 #[doc(hidden)]
 pub use store::Syncs;
-pub use table::{Bounds, FileStats, LakeFile, Table, TableSnapshot};
+pub use table::{Bounds, FileStats, LakeFile, LetGo, Table, TableSnapshot};

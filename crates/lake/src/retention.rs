@@ -13,7 +13,7 @@ use arrow::{
 };
 
 use crate::{
-    LakeError, LakeFile, Table,
+    LakeError, LakeFile, LetGo, Table,
     compact::{
         merge::{Failure, Work},
         spec,
@@ -70,9 +70,9 @@ impl Keeper {
             note_places(&mut work, file, &mut first_kept).map_err(told)?;
         }
         let rows = removes.iter().map(|file| file.rows).sum();
-        let erased = BTreeMap::from([(name.clone(), rows)]);
-        lake.offers
-            .put(table, Replacement { name, removes, adds: Vec::new(), erased, first_kept, schema: None });
+        let let_go = LetGo { expired: rows, superseded: 0 };
+        let nothing = Replacement::of(name, removes, Vec::new());
+        lake.offers.put(table, Replacement { let_go, first_kept, ..nothing });
         Ok(rows)
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
 use hw_event::{SchemaNumber, Seq, StreamId};
+use serde::{Deserialize, Serialize};
 
 use crate::Pieces;
 
@@ -54,12 +55,30 @@ pub struct TableSnapshot {
     pub columns: SchemaRef,
     pub bytes: u64,
     pub rows: u64,
-    /// Rows that were erased, or not kept, since the table began; of `rejects`, by stream, else under the table's name.
+    /// Rows that were erased since the table began; of `rejects`, by stream, else under the table's name.
     pub erased: Arc<BTreeMap<String, u64>>,
+    /// Rows that were not kept since then.
+    pub let_go: LetGo,
     /// By partition, the first offset that retention has left.
     pub first_kept: Arc<BTreeMap<i32, i64>>,
     /// The table's directory, absolute.
     pub location: String,
+}
+
+/// How many rows have left a table because its stream says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LetGo {
+    /// Older than is kept, or beyond the table's size.
+    pub expired: u64,
+    /// A newer row of their key was there, or they said that their key has none.
+    pub superseded: u64,
+}
+
+impl LetGo {
+    pub fn rows(self) -> u64 {
+        self.expired + self.superseded
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -54,6 +54,25 @@ impl PayloadForm {
         }
     }
 
+    /// Cuts a body into events where that needs no schema. `None`: it does, or they are in a file that says how they are written.
+    pub fn frames(self, body: &[u8], events_max: usize) -> Result<Option<Vec<Frame>>, PayloadRefused> {
+        let frames = match self {
+            PayloadForm::Capnp { packed } => {
+                capnp::frames(body, packed, events_max).ok_or(PayloadRefused::TooManyEvents)?
+            }
+            PayloadForm::AvroDatum if body.is_empty() => Vec::new(),
+            // A message of Protobuf in which nothing was set has no bytes.
+            PayloadForm::AvroDatum | PayloadForm::Protobuf { delimited: false } => {
+                vec![Frame { bytes: 0..body.len(), fault: None }]
+            }
+            PayloadForm::Protobuf { delimited: true } => {
+                protobuf::frames(body, events_max).ok_or(PayloadRefused::TooManyEvents)?
+            }
+            PayloadForm::AvroFile => return Ok(None),
+        };
+        Ok(Some(frames))
+    }
+
     /// How an event is written that was kept with this content type. `None`: nothing is known that could read it, as an
     /// event of a file whose schema was another one.
     pub fn of_content_type(text: &str) -> Option<PayloadForm> {
@@ -200,23 +219,12 @@ impl PayloadReader {
         events_max: usize,
     ) -> Result<PayloadOpened, PayloadRefused> {
         let mut reader = self.clone();
-        let (unpacked, frames) = match self.form {
-            PayloadForm::Capnp { packed } => {
-                (None, capnp::frames(body, packed, events_max).ok_or(PayloadRefused::TooManyEvents)?)
-            }
-            PayloadForm::AvroDatum if body.is_empty() => (None, Vec::new()),
-            PayloadForm::AvroDatum => (None, vec![Frame { bytes: 0..body.len(), fault: None }]),
-            PayloadForm::AvroFile => {
+        let (unpacked, frames) = match self.form.frames(body, events_max)? {
+            Some(frames) => (None, frames),
+            None => {
                 let opened = avro::open(body, bytes_max, events_max)?;
                 reader.writer = opened.writer;
                 (opened.unpacked, opened.frames)
-            }
-            // A message in which nothing was set has no bytes.
-            PayloadForm::Protobuf { delimited: false } => {
-                (None, vec![Frame { bytes: 0..body.len(), fault: None }])
-            }
-            PayloadForm::Protobuf { delimited: true } => {
-                (None, protobuf::frames(body, events_max).ok_or(PayloadRefused::TooManyEvents)?)
             }
         };
         Ok(PayloadOpened { unpacked, frames, reader })

@@ -89,12 +89,16 @@ pub enum Mode {
     Reject,
 }
 
-/// How long, and up to which size, a stream's rows are kept. Nothing is said: for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How long, and up to which size, a stream's rows are kept, and which of a key. Nothing is said: all, for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Retention {
     pub age: Option<std::time::Duration>,
     /// Of the table's live files.
     pub bytes: Option<u64>,
+    /// Of events older than this only the last of each key is kept.
+    pub compact: Option<std::time::Duration>,
+    /// The field that is `true` in an event after which its key has none.
+    pub deleted: Option<String>,
 }
 
 /// What happens to properties that the schema does not name.
@@ -478,8 +482,8 @@ impl Schema {
     }
 
     /// How long rows are kept; `x-retention`.
-    pub fn retention(&self) -> Retention {
-        self.retention
+    pub fn retention(&self) -> &Retention {
+        &self.retention
     }
 
     pub fn has_protected(&self) -> bool {

@@ -58,7 +58,7 @@ pub(crate) struct Repair {
     /// `fix`: a JSON Merge Patch (RFC 7396).
     #[schema(value_type = Option<Object>)]
     merge: Option<Value>,
-    /// `fix`: an SQL expression over `event`, the event as text; its value is the corrected event.
+    /// `fix`: an SQL expression over `event`, the event as text (of a payload its JSON); its value is the corrected event.
     expr: Option<String>,
 }
 

@@ -62,18 +62,24 @@ pub struct Retry {
     pub bytes: Bytes,
 }
 
-/// In which notation an event is written, and the version of the schema that it was first judged by.
+/// In which notation an event is written, and the version of the schema that it was first judged by. `None`: it came before
+/// there was one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     pub form: PayloadForm,
-    pub schema: SchemaNumber,
+    pub schema: Option<SchemaNumber>,
 }
 
 impl Written {
     /// Reads such events as the stream's newest schema has them. `None`: that is written in another notation.
     pub(crate) fn reader(self, stream: &Stream) -> Option<PayloadReader> {
         let (_, newest) = stream.current()?;
-        newest.reader_of_older(self.form, stream.version(self.schema)?)
+        let older = match self.schema {
+            Some(number) => stream.version(number)?,
+            // Whoever sent it knew the first, if any.
+            None => stream.versions.first()?,
+        };
+        newest.reader_of_older(self.form, older)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Hot rows in a process that runs statements: read from the journal's segment files, which the server's leases keep.
+//! Hot rows in a process that runs statements: read from the journal's segment files, which the server's leases keep, or, where
+//! the server has them in memory alone, sent with the statement.
 //! Always: a segment that is gone is `snapshot_gone`, not damage. Columns that were read are kept for the next statement,
 //! within `KEPT_BYTES`.
 
@@ -9,6 +10,8 @@ use hw_pipeline::detached::{DetachedError, DetachedTail, Kept, PartRanges, Schem
 use hw_query::{
     HotBatches, HotError, HotPart, HotScan, HotSource, QueryError, Range, Ranges, child::HotOpener,
 };
+
+use crate::reading::{TAIL, TEXTS, Texts};
 
 /// A few columns of what 50,000 events a second make hot. Part of what an idle process may hold.
 const KEPT_BYTES: usize = 12 << 20;
@@ -28,6 +31,11 @@ impl Segments {
 
 impl HotOpener for Segments {
     fn open(&self, columns: &SchemaRef, source: &[u8]) -> Result<Arc<dyn HotSource>, HotError> {
+        let source = match source.split_first() {
+            Some((&TAIL, source)) => source,
+            Some((&TEXTS, texts)) => return Ok(Arc::new(Texts::from_bytes(texts)?)),
+            _ => return Err("no such source of rows is known".into()),
+        };
         let tail = DetachedTail::open(source, &self.journal, &self.schemas).map_err(told)?;
         Ok(Arc::new(Tail { tail: Arc::new(tail), columns: columns.clone(), kept: Arc::clone(&self.kept) }))
     }

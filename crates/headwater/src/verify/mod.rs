@@ -26,7 +26,7 @@ use arrow::{
 };
 use hw_event::{RESOLUTIONS, Seq};
 use hw_journal::{FileDisk, Log};
-use hw_lake::{Table, TableSnapshot};
+use hw_lake::{LetGo, Table, TableSnapshot};
 use hw_query::{Cut, PayloadOpener, QueryError, Runner, SqlSettings, TableCut, TableKind};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
@@ -147,11 +147,12 @@ pub async fn run(subject: Subject, names: Vec<String>, lines: mpsc::Sender<Line>
     }
 }
 
-/// Rows that were erased or not kept, by stream.
+/// Rows that were erased, and those that were not kept, by stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Erased {
     rows: BTreeMap<String, u64>,
     rejects: BTreeMap<String, u64>,
+    let_go: BTreeMap<String, LetGo>,
 }
 
 impl Erased {
@@ -159,7 +160,10 @@ impl Erased {
         let of = |table| tables.lake.table(table).map(|table| (*table.erased).clone()).unwrap_or_default();
         let streams = tables.registry.all();
         let rows = streams.iter().flat_map(|stream| of(Table::Stream(stream.id))).collect();
-        Erased { rows, rejects: of(Table::Rejects) }
+        let let_go = streams.iter().filter_map(|stream| {
+            Some((stream.name.to_string(), tables.lake.table(Table::Stream(stream.id))?.let_go))
+        });
+        Erased { rows, rejects: of(Table::Rejects), let_go: let_go.collect() }
     }
 }
 
@@ -457,19 +461,26 @@ impl Verifier {
 
         let erased = self.erased.rows.get(name).copied().unwrap_or(0);
         let rejects_erased = self.erased.rejects.get(name).copied().unwrap_or(0);
+        let let_go = self.erased.let_go.get(name).copied().unwrap_or_default();
         let mut check = Check::new("rows", name)
             .figure("stored", counted.stored)
             .figure("rejected", counted.rejected)
             .figure("erased", erased + rejects_erased)
+            .figure("expired", let_go.expired)
+            .figure("superseded", let_go.superseded)
             .figure("ledger_stored", ledger.stored)
             .figure("ledger_rejected", ledger.rejected)
             .figure("ledger_replayed", ledger.replayed);
         let table_place = format!("lake/{name} and journal/");
         // The platform's own rows are no events: no ledger counts them.
-        if (counted.stored + erased).cast_signed() != ledger.stored + ledger.replayed && name != RESOLUTIONS {
+        let gone = erased + let_go.rows();
+        if (counted.stored + gone).cast_signed() != ledger.stored + ledger.replayed && name != RESOLUTIONS {
             let what = format!(
-                "the ledger counts {} stored and {} replayed, the table has {} rows and {erased} were erased",
-                ledger.stored, ledger.replayed, counted.stored
+                "the ledger counts {} stored and {} replayed, the table has {} rows, {erased} were erased and {} not kept",
+                ledger.stored,
+                ledger.replayed,
+                counted.stored,
+                let_go.rows()
             );
             check.fault(what, table_place.clone(), BACKUP);
         }

@@ -171,3 +171,76 @@ async fn an_export_keeps_to_the_limits_of_sql() {
     assert_eq!(code, 0, "{err}");
     assert_eq!(read(Path::new(&old)).num_rows() as i64, rows);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_that_fails_leaves_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let project = project(directory.path(), &[("schemas/shop.orders.json", SCHEMA)]);
+    let data = directory.path().join("data");
+    let of = data.display().to_string();
+    // Many answers, so that an export lasts for a while.
+    let server = Server::start_with(&project, &data, &["sql.rows=700"]);
+    for first in (0..EVENTS / 5).step_by(1000) {
+        let events = body(first..first + 1000);
+        assert_eq!(server.post("shop.orders", "application/x-ndjson", events).await.0, 200);
+    }
+    let out = directory.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let path = out.join("orders.parquet");
+    let to = path.display().to_string();
+    let whole = path.with_file_name("whole.parquet");
+    let (code, told, err) =
+        headwater(&["export", "shop.orders", &whole.display().to_string(), "--data", &of]);
+    assert_eq!(code, 0, "{told}{err}");
+    let bytes = fs::metadata(&whole).unwrap().len();
+    fs::remove_file(&whole).unwrap();
+
+    // As on a full disk: a file may be so large (512 bytes a block) and no larger, and who writes beyond is told, not killed.
+    for blocks in [0, 1, bytes / 1024, bytes / 512 - 1] {
+        let limit = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &limit, crate::server::BINARY, "export", "shop.orders", &to, "--data", &of])
+            .output()
+            .unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{blocks} blocks: {err}");
+        assert!(err.contains("cannot write") && err.contains("given up"), "{err}");
+        assert_eq!(names(&out), Vec::<String>::new(), "{blocks} blocks of {bytes} bytes");
+    }
+    // Nor where nobody may write, or where there is no directory.
+    for target in ["/proc/orders.parquet".to_owned(), out.join("a/b.parquet").display().to_string()] {
+        let (code, _, err) = headwater(&["export", "shop.orders", &target, "--data", &of]);
+        assert!(code == 2 && err.contains("cannot write") && err.contains(&target[..5]), "{code} {err}");
+    }
+    // Killed: what is left has no name that a reader takes for a table's.
+    let command = || {
+        let mut command = std::process::Command::new(crate::server::BINARY);
+        command.args(["export", "shop.orders", &to, "--data", &of]).stdout(std::process::Stdio::null());
+        command.stderr(std::process::Stdio::piped());
+        command
+    };
+    let mut export = command().spawn().unwrap();
+    while names(&out).is_empty() {
+        std::thread::yield_now();
+    }
+    export.kill().unwrap();
+    export.wait().unwrap();
+    let left = names(&out);
+    assert!(left.len() == 1 && left[0].starts_with('.') && left[0].ends_with(".part"), "{left:?}");
+    fs::remove_file(out.join(&left[0])).unwrap();
+    // Somebody else takes the name meanwhile: what is there stays as it is.
+    let export = command().spawn().unwrap();
+    while names(&out).is_empty() {
+        std::thread::yield_now();
+    }
+    fs::write(&path, "theirs").unwrap();
+    let output = export.wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && err.contains("is there already"), "{err}");
+    assert_eq!(names(&out), ["orders.parquet"]);
+    assert_eq!(fs::read(&path).unwrap(), b"theirs");
+    fs::remove_file(&path).unwrap();
+    let (code, told, err) = headwater(&["export", "shop.orders", &to, "--data", &of]);
+    assert_eq!(code, 0, "{told}{err}");
+    assert_eq!(ids(&read(&path)).len() as i64, EVENTS / 5);
+}

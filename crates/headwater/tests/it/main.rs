@@ -5,6 +5,7 @@
 mod backup;
 mod bad_input;
 mod behind;
+mod by_key;
 mod canaries;
 mod check;
 mod client;

@@ -287,9 +287,18 @@ async fn rejects_of_payloads_come_back_in_their_own_notation() {
         let order = json!({"stream": stream, "code": code, "set": {"/kind": value}, "dry_run": true});
         let report = crate::repair::to_its_end(&server, "fix", &order).await;
         assert_eq!((&report["selected"], &report["passed"]), (&json!(2), &json!(2)), "{stream}: {report}");
-        let expression = json!({"stream": stream, "code": code, "expr": "event", "dry_run": true});
-        let report = crate::repair::to_its_end(&server, "fix", &expression).await;
-        assert_eq!(report["not_corrected"], json!(1), "{stream}: {report}");
+        // An expression over it too: `kind` is its last member.
+        let start = "substr(event, 1, strpos(event, '\"kind\":') + 6)";
+        let expression = format!("concat({start}, '\"{value}\"}}')");
+        let order = json!({"stream": stream, "code": code, "expr": expression, "dry_run": true});
+        let report = crate::repair::to_its_end(&server, "fix", &order).await;
+        assert_eq!((&report["selected"], &report["passed"]), (&json!(2), &json!(2)), "{stream}: {report}");
+        // What stands for no JSON cannot be corrected, whatever the expression makes of nothing.
+        let order =
+            json!({"stream": stream, "code": "record", "expr": "coalesce(event, '{}')", "dry_run": true});
+        let report = crate::repair::to_its_end(&server, "fix", &order).await;
+        let told = (&report["selected"], &report["not_corrected"]);
+        assert_eq!(told, (&json!(1), &json!(1)), "{stream}: {report}");
     }
     let origins =
         server.sql("SELECT DISTINCT stream, origin FROM rejects WHERE origin IS NOT NULL ORDER BY 1").await;
@@ -322,4 +331,73 @@ async fn rejects_of_payloads_come_back_in_their_own_notation() {
         };
         assert_eq!(json!(rows), expected, "once, as its notation has it");
     }
+    // For good: bytes of Protobuf become a row by an expression.
+    let (status, _) = server.post("p", "application/protobuf", &b"\x08\x09\x10\x09"[..]).await;
+    assert_eq!(status, 422);
+    let order = json!({"stream": "p", "expr": "replace(event, '\"kind\":9', '\"kind\":\"A\"')"});
+    let report = crate::repair::to_its_end(&server, "fix", &order).await;
+    let told = (&report["passed"], &report["failed"], &report["not_corrected"]);
+    assert_eq!(told, (&json!(1), &json!(1), &json!(1)), "{report}");
+    let rows = server.sql("SELECT kind, _origin LIKE 'rejects/p/%' FROM p WHERE id = 9").await;
+    assert_eq!(json!(rows), json!([["A", true]]));
+    // What went wrong with an event is told without the event.
+    let order = json!({"stream": "p", "expr": "CAST(CAST(event AS BIGINT) AS VARCHAR)"});
+    let (status, report) = crate::repair::begin(&server, "fix", &order).await;
+    assert_eq!(status, 202, "{report}");
+    let mut report = report;
+    while report["state"] == "running" {
+        report = crate::repair::job(&server, &report["job"]).await;
+    }
+    assert_eq!(report["state"], "failed", "{report}");
+    let error = report["error"].as_str().unwrap();
+    assert!(error.contains("sql_execution") && !error.contains("other"), "{error}");
+    assert!(!server.stderr().contains("\"other\""), "{}", server.stderr());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn payloads_before_their_schema_come_back_in_their_own_notation() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let server = Server::start(&project(directory.path(), &[("headwater.toml", "")]), &data);
+    let capnp = |id: u64| [3_u64 << 32, 2 << 32, id, 1].map(u64::to_le_bytes).concat();
+    let sent: [(&str, &str, Vec<u8>, u64); 6] = [
+        ("p", "application/protobuf", b"\x08\x01\x10\x01".to_vec(), 1),
+        (
+            "p",
+            "application/protobuf; delimited=true",
+            b"\x04\x08\x02\x10\x01\x04\x08\x03\x10\x01".to_vec(),
+            2,
+        ),
+        ("p", "application/json", br#"{"id":4,"kind":"A"}"#.to_vec(), 1),
+        // Bytes that are no message.
+        ("p", "application/protobuf", b"\x08".to_vec(), 1),
+        ("c", "application/x-capnp", [capnp(1), capnp(2)].concat(), 2),
+        ("a", "avro/binary", b"\x02\x04ok".to_vec(), 1),
+    ];
+    for (stream, content_type, body, events) in sent {
+        let (status, receipt) = server.post(stream, content_type, body).await;
+        assert_eq!((status, &receipt["rejected"]), (404, &json!(events)), "{content_type}: {receipt}");
+    }
+    let open = "SELECT count(*) FROM rejects WHERE status = 'open'";
+    assert_eq!(server.number(open).await, 8);
+    assert!(server.terminate().success());
+
+    let files: Vec<(String, &str)> =
+        NARROW.into_iter().map(|(file, narrow, _)| (format!("schemas/{file}"), narrow)).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+    let server = Server::start(&project(directory.path(), &files), &data);
+    while server.number("SELECT count(*) FROM rejects WHERE code = 'no_schema' AND status = 'open'").await > 0
+    {
+        tokio::task::yield_now().await;
+    }
+    for (stream, expected) in [
+        ("p", json!([[1, "A"], [2, "A"], [3, "A"], [4, "A"]])),
+        ("c", json!([[1, "a"], [2, "a"]])),
+        ("a", json!([[1, "ok"]])),
+    ] {
+        let rows = server.sql(&format!("SELECT id, kind FROM {stream} ORDER BY id")).await;
+        assert_eq!(json!(rows), expected, "{stream}");
+    }
+    let left = server.sql("SELECT stream, code, origin FROM rejects WHERE status = 'open'").await;
+    assert_eq!(json!(left), json!([["p", "record", "application/protobuf"]]));
 }

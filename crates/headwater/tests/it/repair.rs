@@ -44,14 +44,14 @@ async fn send(server: &Server, stream: &str, events: u64, event: impl Fn(u64) ->
     }
 }
 
-async fn begin(server: &Server, task: &str, order: &Value) -> (u16, Value) {
+pub async fn begin(server: &Server, task: &str, order: &Value) -> (u16, Value) {
     let url = format!("{}/v1/rejects/{task}", server.http);
     let response = server.client().post(url).json(order).send().await.unwrap();
     let status = response.status().as_u16();
     (status, response.json().await.unwrap())
 }
 
-async fn job(server: &Server, job: &Value) -> Value {
+pub async fn job(server: &Server, job: &Value) -> Value {
     let (status, text) = server.get(&format!("/v1/jobs/{job}")).await;
     assert_eq!(status, 200, "{text}");
     serde_json::from_str(&text).unwrap()

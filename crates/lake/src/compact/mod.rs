@@ -314,7 +314,7 @@ impl Compactor {
         };
         let bytes = |files: &[Arc<LakeFile>]| files.iter().map(|file| file.bytes).sum::<u64>();
         let (Plan::Join(files) | Plan::Sort(files)) = &plan;
-        if !self.has_room(bytes(files)) {
+        if !has_room(&self.lake, bytes(files)) {
             return Ok(false);
         }
         let lake = self.lake.clone();
@@ -339,26 +339,15 @@ impl Compactor {
         );
         metrics::counter!("headwater_lake_compacted_files_total").increment(removes.len() as u64);
         metrics::counter!("headwater_lake_compacted_bytes_total").increment(bytes(&removes));
-        self.lake.offers.put(
-            table,
-            Replacement {
-                name: name.to_owned(),
-                removes,
-                adds,
-                erased: BTreeMap::new(),
-                first_kept: BTreeMap::new(),
-                schema: None,
-            },
-        );
+        self.lake.offers.put(table, Replacement::of(name.to_owned(), removes, adds));
         Ok(true)
     }
+}
 
-    /// The old files and the new are there together for a while; the last of the disk belongs to those who cannot wait.
-    fn has_room(&self, bytes: u64) -> bool {
-        let free =
-            rustix::fs::statvfs(&self.lake.root).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-        free.is_ok_and(|free| free / ROOM >= bytes)
-    }
+/// The old files and the new are there together for a while; the last of the disk belongs to those who cannot wait.
+pub(crate) fn has_room(lake: &Shared, bytes: u64) -> bool {
+    let free = rustix::fs::statvfs(&lake.root).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    free.is_ok_and(|free| free / ROOM >= bytes)
 }
 
 /// Of a file that takes the place of these.

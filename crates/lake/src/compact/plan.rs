@@ -88,7 +88,8 @@ impl Situation<'_> {
     fn in_order(&self, file: &LakeFile) -> bool {
         let one_partition = file.stats.partition.is_some_and(|partition| partition.min == partition.max);
         let system = !matches!(self.table, Table::Stream(_));
-        system || file.compacted || (one_partition && !self.unordered.contains(&file.path))
+        // A fresh file that an erasure wrote anew has the order that it had.
+        system || ((file.compacted || one_partition) && !self.unordered.contains(&file.path))
     }
 
     fn plan_group(&self, group: &[&Arc<LakeFile>]) -> Option<Plan> {
@@ -300,6 +301,22 @@ mod tests {
         let sorted: Vec<_> = (0..40).map(|seq| file(seq, 9 << 20, true, 3)).collect();
         let Some(Plan::Join(found)) = plan_of(&sorted, true) else { panic!() };
         assert_eq!(found, sorted[..12], "no more of them than may be open");
+    }
+
+    #[test]
+    fn a_file_that_was_written_anew_out_of_order_is_put_into_order() {
+        let files: Vec<_> = (0..10).map(|seq| file(seq, 1000, true, 3)).collect();
+        assert_eq!(plan_of(&files, false), Some(Plan::Join(files.clone())));
+        let unordered: HashSet<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+        let situation = Situation {
+            table: Table::Stream(StreamId(1)),
+            target: TARGET,
+            quiet: false,
+            busy: false,
+            unfit: &HashSet::new(),
+            unordered: &unordered,
+        };
+        assert_eq!(plan(&files, &situation), Some(Plan::Sort(files.clone())));
     }
 
     #[test]

@@ -14,8 +14,8 @@ use hw_event::{SchemaNumber, StreamId};
 use hw_schema::{PRIVACY_METADATA, Privacy, Registry, rows};
 use serde_json::json;
 
-use super::{Addition, DeltaHome};
-use crate::{LakeError, table::Table};
+use super::{Addition, DeltaHome, Replacement};
+use crate::{LakeError, LetGo, table::Table};
 
 /// In the metadata of a column of digests: which key they were made with.
 const HASH_KEY_METADATA: &str = "headwater.hash_key";
@@ -24,6 +24,8 @@ const TABLE_STREAM: &str = "headwater.stream_id";
 const TABLE_SCHEMA: &str = "headwater.schema";
 /// The same: how many rows were erased, a JSON object.
 const TABLE_ERASED: &str = "headwater.erased";
+/// The same: how many rows were not kept, a JSON object.
+const TABLE_LET_GO: &str = "headwater.let_go";
 /// The same: the first offset that is kept, by partition.
 const TABLE_FIRST_KEPT: &str = "headwater.first_kept";
 /// In the table's configuration, as Delta names them: how long removed files and old commits stay.
@@ -32,6 +34,12 @@ const TABLE_KEEPS: [&str; 2] = ["delta.deletedFileRetentionDuration", "delta.log
 /// How many rows were erased since the table began, by whose they were.
 pub(super) fn erased(metadata: &Metadata) -> BTreeMap<String, u64> {
     let text = metadata.configuration().get(TABLE_ERASED);
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// How many rows were not kept since the table began. What retention let go of before there was this stands among the erased.
+pub(super) fn let_go(metadata: &Metadata) -> LetGo {
+    let text = metadata.configuration().get(TABLE_LET_GO);
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
@@ -127,21 +135,33 @@ impl DeltaHome {
         metadata.map_err(|source| self.delta_error(source.into()))
     }
 
-    /// With these rows counted as erased too.
-    pub(super) fn with_erased(
+    /// With the rows that the replacement lacks counted too.
+    pub(super) fn with_fewer_rows(
         &self,
         metadata: &Metadata,
-        rows: &BTreeMap<String, u64>,
-        kept_from: &BTreeMap<i32, i64>,
+        replacement: &Replacement,
     ) -> Result<Metadata, LakeError> {
-        let mut erased = erased(metadata);
-        for (name, rows) in rows {
-            *erased.entry(name.clone()).or_default() += rows;
+        let mut changed = Ok(metadata.clone());
+        if !replacement.erased.is_empty() {
+            let mut erased = erased(metadata);
+            for (name, rows) in &replacement.erased {
+                *erased.entry(name.clone()).or_default() += rows;
+            }
+            let text = json!(erased).to_string();
+            changed = changed.and_then(|it| it.add_config_key(TABLE_ERASED.to_owned(), text));
         }
-        let mut changed = metadata.clone().add_config_key(TABLE_ERASED.to_owned(), json!(erased).to_string());
-        if !kept_from.is_empty() {
+        if replacement.let_go.rows() > 0 {
+            let before = let_go(metadata);
+            let sum = LetGo {
+                expired: before.expired + replacement.let_go.expired,
+                superseded: before.superseded + replacement.let_go.superseded,
+            };
+            let text = json!(sum).to_string();
+            changed = changed.and_then(|it| it.add_config_key(TABLE_LET_GO.to_owned(), text));
+        }
+        if !replacement.first_kept.is_empty() {
             let mut first_kept = first_kept(metadata);
-            for (partition, offset) in kept_from {
+            for (partition, offset) in &replacement.first_kept {
                 let first = first_kept.entry(*partition).or_default();
                 *first = (*first).max(*offset);
             }

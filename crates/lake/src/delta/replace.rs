@@ -15,7 +15,7 @@ use hw_event::{SchemaNumber, Timestamp};
 use hw_schema::Registry;
 
 use super::{ATTEMPTS_MAX, Committed, DeltaHome, add_action, add_line, checksums};
-use crate::{LakeError, data_file::DataFile, table::LakeFile};
+use crate::{LakeError, LetGo, data_file::DataFile, table::LakeFile};
 
 /// Files of one table that are to be replaced, and those that take their place, which are durable with their names.
 #[derive(Debug)]
@@ -24,12 +24,22 @@ pub(crate) struct Replacement {
     pub name: String,
     pub removes: Vec<Arc<LakeFile>>,
     pub adds: Vec<DataFile>,
-    /// Rows that the new files lack, by whose they were. Empty: compaction.
+    /// Rows that the new files lack because they were erased, by whose they were.
     pub erased: BTreeMap<String, u64>,
+    /// Rows that they lack because they are not kept.
+    pub let_go: LetGo,
     /// By partition, the first offset that is kept from now on.
     pub first_kept: BTreeMap<i32, i64>,
     /// The new files are of this schema, whose columns are the table's from now on.
     pub schema: Option<(SchemaNumber, SchemaRef)>,
+}
+
+impl Replacement {
+    /// New files with the rows of the old.
+    pub(crate) fn of(name: String, removes: Vec<Arc<LakeFile>>, adds: Vec<DataFile>) -> Replacement {
+        let (erased, let_go, first_kept) = (BTreeMap::new(), LetGo::default(), BTreeMap::new());
+        Replacement { name, removes, adds, erased, let_go, first_kept, schema: None }
+    }
 }
 
 impl DeltaHome {
@@ -75,7 +85,7 @@ impl DeltaHome {
         now: Timestamp,
     ) -> Result<(u64, Vec<u8>, Committed), LakeError> {
         let millis = now.0.div_euclid(1000);
-        let erases = !replacement.erased.is_empty();
+        let erases = !replacement.erased.is_empty() || replacement.let_go.rows() > 0;
         let changes = erases || replacement.schema.is_some();
         let operation = match (erases, changes) {
             (true, _) => "DELETE",
@@ -93,7 +103,7 @@ impl DeltaHome {
         })];
         let mut metadata = base.metadata.clone();
         if erases {
-            metadata = self.with_erased(&metadata, &replacement.erased, &replacement.first_kept)?;
+            metadata = self.with_fewer_rows(&metadata, replacement)?;
         }
         if let Some((number, columns)) = &replacement.schema {
             metadata = self.evolved(&metadata, columns, Some(*number))?;

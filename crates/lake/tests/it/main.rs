@@ -1,6 +1,7 @@
 //! The lake on a real file system: what it commits, what others read of it, and what a crash or a damaged
 //! table does to it.
 
+mod by_key;
 mod commits;
 mod compaction;
 mod compaction_faults;

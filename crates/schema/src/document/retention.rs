@@ -1,4 +1,4 @@
-//! `x-retention`: how long, or up to which size, a stream's rows are kept.
+//! `x-retention`: how long, or up to which size, a stream's rows are kept, and whether only the last of each key is.
 
 use std::time::Duration;
 
@@ -6,9 +6,10 @@ use super::{
     Reader,
     tree::{Node, Value},
 };
-use crate::schema::Retention;
+use crate::schema::{Kind, Object, Privacy, Retention};
 
-const HINT: &str = "write \"30d\", or {\"age\": \"30d\", \"size\": \"10GiB\"} with one of the two or both";
+const HINT: &str =
+    "write \"30d\", or {\"age\": \"30d\", \"size\": \"10GiB\", \"compact\": \"1h\"} with any of them";
 
 impl<'d> Reader<'d> {
     pub(super) fn retention(&mut self, node: &'d Node) -> Retention {
@@ -30,11 +31,49 @@ impl<'d> Reader<'d> {
                     Some(bytes) => retention.bytes = Some(bytes),
                     None => self.error(&pointer, member.value.at, "this is no size", "write \"10GiB\""),
                 },
-                ("age" | "size", None) => self.error(&pointer, member.value.at, "this is no text", HINT),
+                ("compact", Some(text)) => retention.compact = self.age(&pointer, member.value.at, text),
+                ("deleted", Some(text)) => retention.deleted = Some(text.to_owned()),
+                ("age" | "size" | "compact" | "deleted", None) => {
+                    self.error(&pointer, member.value.at, "this is no text", HINT)
+                }
                 _ => self.error(&pointer, member.value.at, "x-retention has no such member", HINT),
             }
         }
         retention
+    }
+
+    /// Whether what it says of keys fits the event; known once the fields and the key are.
+    pub(super) fn check_retention(&mut self, node: &'d Node, root: &Object, key: &[String]) {
+        let Some(found) = node.get("x-retention") else { return };
+        if let Some(compact) = found.get("compact") {
+            let pointer = "/x-retention/compact";
+            let dropped = |name: &&String| {
+                let field = root.fields.iter().find(|field| field.name == **name);
+                field.is_some_and(|field| field.privacy == Some(Privacy::Drop))
+            };
+            if node.get("x-key").is_none() {
+                let hint = "name the fields that say what an event is about in x-key";
+                self.error(
+                    pointer,
+                    compact.at,
+                    "only a stream with x-key has a last event of each key",
+                    hint,
+                );
+            } else if let Some(name) = key.iter().find(dropped) {
+                let message = format!("{name:?} of x-key is not stored, so events of one key cannot be told");
+                self.error(pointer, compact.at, message, "protect it with \"hash\" or \"tokenize\"");
+            }
+        }
+        let Some(deleted) = found.get("deleted") else { return };
+        let (pointer, name) = ("/x-retention/deleted", deleted.text().unwrap_or_default());
+        let field = root.fields.iter().find(|field| field.name == name);
+        if found.get("compact").is_none() {
+            let hint = "add \"compact\": \"1h\", or leave it out";
+            self.error(pointer, deleted.at, "without compact no event is a deletion mark", hint);
+        } else if !field.is_some_and(|field| matches!(field.kind, Kind::Boolean) && field.privacy.is_none()) {
+            let hint = "name a property of the root with \"type\": \"boolean\" and without x-privacy";
+            self.error(pointer, deleted.at, "the deletion mark is no boolean of the event", hint);
+        }
     }
 
     fn age(&mut self, pointer: &str, at: usize, text: &str) -> Option<Duration> {
@@ -94,10 +133,38 @@ mod tests {
             ("{\"size\":\"2MB\"}", "/x-retention/size"),
             ("{\"age\":7}", "/x-retention/age"),
             ("{\"rows\":\"7\"}", "/x-retention/rows"),
+            ("{\"compact\":\"1h\"}", "/x-retention/compact"),
             ("\"99999999999999999999d\"", "/x-retention"),
         ] {
             let fault = retention(bad).unwrap_err();
             assert!(fault.starts_with(&format!("{at}: ")), "{bad}: {fault}");
+        }
+    }
+    #[test]
+    fn the_last_of_each_key() {
+        let parse = |key: &str, retention: &str| {
+            Schema::parse(&format!(
+                r#"{{"type":"object","required":["id","pin","name"],"x-key":{key},"x-retention":{retention},
+                "properties":{{"id":{{"type":"integer"}},"pin":{{"type":"string","x-privacy":"drop"}},
+                "name":{{"type":"string","x-privacy":"hash"}},"gone":{{"type":"boolean"}},
+                "hidden":{{"type":"boolean","x-privacy":"hash"}}}}}}"#
+            ))
+        };
+        let retention = parse("[\"id\",\"name\"]", r#"{"compact":"1h","age":"2d","deleted":"gone"}"#);
+        let retention = retention.unwrap().schema.retention().clone();
+        assert_eq!(retention.compact, Some(Duration::from_secs(3600)));
+        assert_eq!(retention.age, Some(Duration::from_secs(2 * 86_400)));
+        assert_eq!(retention.deleted.as_deref(), Some("gone"));
+        for (key, bad, at) in [
+            ("[\"pin\"]", r#"{"compact":"1h"}"#, "/x-retention/compact"),
+            ("[\"id\"]", r#"{"compact":true}"#, "/x-retention/compact"),
+            ("[\"id\"]", r#"{"age":"1h","deleted":"gone"}"#, "/x-retention/deleted"),
+            ("[\"id\"]", r#"{"compact":"1h","deleted":"id"}"#, "/x-retention/deleted"),
+            ("[\"id\"]", r#"{"compact":"1h","deleted":"hidden"}"#, "/x-retention/deleted"),
+            ("[\"id\"]", r#"{"compact":"1h","deleted":"nobody"}"#, "/x-retention/deleted"),
+        ] {
+            let faults = parse(key, bad).unwrap_err();
+            assert!(faults.iter().any(|fault| fault.pointer == at), "{bad}: {faults:?}");
         }
     }
 }

@@ -47,6 +47,7 @@ impl<'d> Reader<'d> {
         let retention = self.retention(node);
         let (mut root, guard) = root?;
         let key = self.key(node, &mut root);
+        self.check_retention(node, &root, &key);
         let event_time = self.event_time(node, &mut root);
         // What the fields are to the stream is known only now.
         root.names = FieldNames::new(&root.fields);

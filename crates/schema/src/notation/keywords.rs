@@ -122,7 +122,10 @@ impl Settings {
             ("partitions", Literal::Integer(_)) => self.root.push(("x-partitions", number(value)?)),
             ("mode", Literal::Text(text)) => self.root.push(("x-mode", Value::from(text.as_str()))),
             ("retention", Literal::Text(text)) => {
-                self.root.push(("x-retention", Value::from(text.as_str())));
+                // More than an age is the object that JSON Schema has there, as text.
+                let object = Some(text).filter(|text| text.trim_start().starts_with('{'));
+                let value = object.and_then(|text| serde_json::from_str(text).ok());
+                self.root.push(("x-retention", value.unwrap_or_else(|| Value::from(text.as_str()))));
             }
             ("extra", Literal::Text(text)) => self.root.push(("x-extra", Value::from(text.as_str()))),
             _ if TYPE_NAMES.contains(&name) => return Err(format!("{name} does not take this value")),

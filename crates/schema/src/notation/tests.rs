@@ -203,6 +203,26 @@ fn protobuf_annotations_become_keywords() {
 }
 
 #[test]
+fn more_than_an_age_is_kept_as_the_object_of_json_schema() {
+    let document = r#"{"x-retention":{"compact":"1h"},"x-key":["id"],"type":"object","properties":{"id":{"type":"string"}},"required":["id"]}"#;
+    let retention = r#"{\"compact\":\"1h\"}"#;
+    proto(
+        &format!(
+            "syntax = \"proto3\"; import \"headwater/annotations.proto\"; message A {{ \
+             option (headwater.retention) = \"{retention}\"; string id = 1 [(headwater.key) = true]; }}"
+        ),
+        document,
+    );
+    capnp(
+        &format!(
+            "@0x1; using M = import \"/headwater/metadata.capnp\"; \
+             struct A $M.retention(\"{retention}\") {{ id @0 :Text $M.key; }}"
+        ),
+        document,
+    );
+}
+
+#[test]
 fn protobuf_names_are_found_where_they_are_declared() {
     let inner = r#"{"type":["object","null"],"properties":{"a":{"type":["boolean","null"]}}}"#;
     let main = "syntax = \"proto3\"; import \"x/p.proto\"; message UserIdentityCreated { p.B b = 1; p.B.C c = 2; } message Z {}";

@@ -18,10 +18,10 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header};
 use hw_event::{Ack, Principal};
-use hw_schema::{PayloadForm, PayloadReader};
+use hw_schema::PayloadForm;
 use serde::Serialize;
 
-use self::problem::Problem;
+use self::{payload::Reading, problem::Problem};
 use crate::{Framing, Gate, Identity, ProducerSequence, Receipt, Refusal, Submission, doors::framing};
 
 pub const DOOR: &str = "http";
@@ -83,9 +83,9 @@ impl Door {
         let (parts, body): (_, Body) = request.into_parts();
         let ack = ack(parts.uri.query(), self.settings.ack)?;
         let content = content(&parts.headers)?;
-        let reader = match content {
-            Content::Payload { form, .. } => payload::reader(&self.gate, &stream, form)?,
-            _ => None,
+        let reading = match content {
+            Content::Payload { form, .. } => payload::reading(&self.gate, &stream, form)?,
+            _ => Reading::Nothing,
         };
         let identity = identity(&parts.headers)?;
         let request_id = text_header(&parts.headers, "x-request-id")?;
@@ -115,14 +115,15 @@ impl Door {
             Content::Payload { is_data: true, .. } => {
                 let opened = self.open(cloudevents::Mode::Binary, parts.headers, held, events_max).await?;
                 let attributes = Arc::new(opened.attributes);
-                let framing = match reader {
-                    Some(reader) => Framing::Payload(reader, Some(attributes)),
-                    None => Framing::CloudEvents(attributes),
+                let framing = match reading {
+                    Reading::Now(reader) => Framing::Payload(reader, Some(attributes)),
+                    Reading::Later(form) => Framing::Unread(form, Some(attributes)),
+                    Reading::Nothing => Framing::CloudEvents(attributes),
                 };
                 (opened.held, opened.events, framing)
             }
             Content::Payload { is_data: false, .. } => {
-                let cut = self.cut(reader, held, events_max).await?;
+                let cut = self.cut(reading, held, events_max).await?;
                 (cut.held, cut.events, cut.framing)
             }
         };
@@ -162,16 +163,16 @@ impl Door {
 
     async fn cut(
         &self,
-        reader: Option<PayloadReader>,
+        reading: Reading,
         held: body::Held,
         events_max: usize,
     ) -> Result<payload::Cut, Problem> {
         let bytes_max = self.settings.body_bytes;
         if held.bytes.len() <= OPEN_INLINE_BYTES_MAX {
-            return payload::cut(&self.gate, reader, held, bytes_max, events_max);
+            return payload::cut(&self.gate, reading, held, bytes_max, events_max);
         }
         let gate = self.gate.clone();
-        let cut = move || payload::cut(&gate, reader, held, bytes_max, events_max);
+        let cut = move || payload::cut(&gate, reading, held, bytes_max, events_max);
         tokio::task::spawn_blocking(cut).await.map_err(|error| {
             tracing::error!(%error, "a body could not be taken apart");
             Refusal::Internal

@@ -63,12 +63,24 @@ pub(super) fn form(media: &str, content_type: &str) -> Result<Option<PayloadForm
     }))
 }
 
-/// The reader for bodies of this form that come to a stream. `None`: the stream has no schema at all.
-pub(super) fn reader(gate: &Gate, stream: &str, form: PayloadForm) -> Result<Option<PayloadReader>, Problem> {
+/// How events of a body are read.
+pub(super) enum Reading {
+    Now(PayloadReader),
+    /// The stream has no schema: each is kept in this form until it has one.
+    Later(PayloadForm),
+    /// Nobody could read an event of it alone.
+    Nothing,
+}
+
+/// How bodies of this form that come to a stream are read.
+pub(super) fn reading(gate: &Gate, stream: &str, form: PayloadForm) -> Result<Reading, Problem> {
     let known = gate.registry().by_name(stream);
-    let Some((_, schema)) = known.as_ref().and_then(|stream| stream.current()) else { return Ok(None) };
+    let Some((_, schema)) = known.as_ref().and_then(|stream| stream.current()) else {
+        let alone = PayloadForm::of_content_type(form.content_type()).map(|_| form);
+        return Ok(alone.map_or(Reading::Nothing, Reading::Later));
+    };
     if let Some(reader) = schema.payload_reader(form) {
-        return Ok(Some(reader));
+        return Ok(Reading::Now(reader));
     }
     let written = schema.notation();
     let detail =
@@ -92,26 +104,34 @@ pub(super) struct Cut {
 /// Cuts a body into events. Works through the whole body: not for the threads that serve sockets, if it is long.
 pub(super) fn cut(
     gate: &Gate,
-    reader: Option<PayloadReader>,
+    reading: Reading,
     mut held: Held,
     bytes_max: usize,
     events_max: usize,
 ) -> Result<Cut, Problem> {
-    let Some(reader) = reader else {
-        // It becomes one reject, whatever is in it.
-        let events = if held.bytes.is_empty() { Vec::new() } else { vec![Framed::new(0, held.bytes.len())] };
-        return Ok(Cut { held, events, framing: Framing::Json });
+    let refused = |refused: PayloadRefused| match refused {
+        PayloadRefused::TooManyEvents => Problem::from(Refusal::TooManyEvents { events_max }),
+        PayloadRefused::TooLarge => body::too_large(bytes_max),
     };
-    let opened = match reader.open(&held.bytes, bytes_max, events_max) {
-        Ok(opened) => opened,
-        Err(PayloadRefused::TooManyEvents) => return Err(Refusal::TooManyEvents { events_max }.into()),
-        Err(PayloadRefused::TooLarge) => return Err(body::too_large(bytes_max)),
+    let framed = |Frame { bytes, fault }: Frame| Framed { start: bytes.start, end: bytes.end, fault };
+    let reader = match reading {
+        Reading::Now(reader) => reader,
+        Reading::Later(form) => {
+            let frames = form.frames(&held.bytes, events_max).map_err(refused)?.unwrap_or_default();
+            let events = frames.into_iter().map(framed).collect();
+            return Ok(Cut { held, events, framing: Framing::Unread(form, None) });
+        }
+        Reading::Nothing => {
+            // It becomes one reject, whatever is in it.
+            let whole = (!held.bytes.is_empty()).then(|| Framed::new(0, held.bytes.len()));
+            return Ok(Cut { held, events: whole.into_iter().collect(), framing: Framing::Json });
+        }
     };
+    let opened = reader.open(&held.bytes, bytes_max, events_max).map_err(refused)?;
     if let Some(unpacked) = opened.unpacked {
         gate.more_room(&mut held.permit, unpacked.len())?;
         held.bytes = Bytes::from(unpacked);
     }
-    let framed = |Frame { bytes, fault }: Frame| Framed { start: bytes.start, end: bytes.end, fault };
     let events = opened.frames.into_iter().map(framed).collect();
     Ok(Cut { held, events, framing: Framing::Payload(opened.reader, None) })
 }

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hw_event::StreamName;
+use hw_event::{Principal, StreamName};
 use tokio::time::{Instant, sleep};
 
 use super::{Chosen, Correction, Inner, Job, NotCorrected, OpenedReject, Order, Shelf, State, Task};
@@ -16,6 +16,8 @@ use crate::{EventError, Refusal, Retry, Returned, Sender};
 const BATCH_MAX: usize = 1000;
 /// And of so many partitions: each is a term of a statement, which may only be so deep.
 const BATCH_PARTITIONS_MAX: usize = 8;
+/// Texts that an expression is computed over at a time, about.
+const COMPUTED_BYTES: usize = 4 << 20;
 /// A reject that was refused so often again is left alone: whatever tries it does not help.
 pub(super) const ATTEMPTS_MAX: u32 = 16;
 const WAIT: Duration = Duration::from_millis(500);
@@ -124,6 +126,9 @@ async fn retry<'a>(inner: &Inner, job: &Job, order: &Order, rest: &'a [Chosen]) 
     let shelf: &dyn Shelf = &*inner.shelf;
     let mut opened = shelf.open(stream, batch, expression, &order.principal).await.map_err(failed)?;
     opened.rejects.sort_by_key(|reject| (reject.partition, reject.offset));
+    if let Some(expression) = expression {
+        compute_over_json(inner, stream, expression, &mut opened.rejects, &order.principal).await?;
+    }
     // Those that there was room for are the first of the batch; what came beyond a gap waits for its turn.
     let mut found = opened.rejects.into_iter().peekable();
     let mut taken: Vec<(Chosen, Option<OpenedReject>)> = Vec::with_capacity(batch.len());
@@ -163,6 +168,44 @@ async fn retry<'a>(inner: &Inner, job: &Job, order: &Order, rest: &'a [Chosen]) 
     Ok(rest)
 }
 
+/// An expression over a payload is one over the JSON that it stands for. What cannot be read has no value.
+async fn compute_over_json(
+    inner: &Inner,
+    stream: &StreamName,
+    expression: &str,
+    rejects: &mut [OpenedReject],
+    principal: &Principal,
+) -> Result<(), End> {
+    let mut places = (0..rejects.len()).peekable();
+    while places.peek().is_some() {
+        let (mut texts, mut of, mut bytes) = (Vec::new(), Vec::new(), 0);
+        // The JSON of an event may be several times as large as its payload.
+        while bytes < COMPUTED_BYTES
+            && let Some(place) = places.next()
+        {
+            let OpenedReject { written: Some(written), bytes: Some(payload), .. } = &rejects[place] else {
+                continue;
+            };
+            let json = inner.gate.json_of(stream.as_str(), *written, payload);
+            let Some(text) = json.and_then(|json| String::from_utf8(json).ok()) else { continue };
+            bytes += text.len();
+            texts.push(text);
+            of.push(place);
+        }
+        if of.is_empty() {
+            continue;
+        }
+        let computed = inner.shelf.compute(expression, texts, principal).await.map_err(failed)?;
+        if computed.len() != of.len() {
+            return Err(End::Failed("the expression has not one value for each event".to_owned()));
+        }
+        for (place, value) in of.into_iter().zip(computed) {
+            rejects[place].computed = value;
+        }
+    }
+    Ok(())
+}
+
 /// The first of `rest` that are opened together.
 fn batch_of(rest: &[Chosen]) -> &[Chosen] {
     let batch = &rest[..rest.len().min(BATCH_MAX)];
@@ -193,10 +236,10 @@ fn prepared(
     let bytes = match correction {
         None => bytes,
         Some(correction) => {
-            // Of a payload its JSON is corrected. An expression was computed over bytes that are no text.
+            // Of a payload its JSON is corrected. What an expression makes of it has been computed.
             let json = match reject.written {
                 None => bytes,
-                Some(_) if matches!(correction, Correction::Expression(_)) => return Err(Kept::NotCorrected),
+                Some(_) if matches!(correction, Correction::Expression(_)) => bytes,
                 Some(written) => {
                     let json = inner.gate.json_of(stream.as_str(), written, &bytes);
                     json.ok_or(Kept::NotCorrected)?

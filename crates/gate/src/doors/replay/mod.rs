@@ -40,6 +40,14 @@ pub trait Shelf: Send + Sync {
         expression: Option<&str>,
         principal: &Principal,
     ) -> Result<Opened, ShelfError>;
+
+    /// The value of an expression over each of these texts.
+    async fn compute(
+        &self,
+        expression: &str,
+        texts: Vec<String>,
+        principal: &Principal,
+    ) -> Result<Vec<Option<Vec<u8>>>, ShelfError>;
 }
 
 /// The text is for whoever gave the order; it quotes no event.
@@ -87,7 +95,7 @@ pub struct OpenedReject {
     pub written: Option<Written>,
     /// `None`: the key is gone.
     pub bytes: Option<Vec<u8>>,
-    /// The expression's value.
+    /// The expression's value over the event's text; none where it has no text, being a payload.
     pub computed: Option<Vec<u8>>,
 }
 
