@@ -77,6 +77,42 @@ impl Rewriter {
         })
     }
 
+    /// Reads rows of `files`, which are a snapshot's of `table`: of their top-level columns those in `columns`; `None`: all.
+    /// `pace` is told of bytes as they are read; it may wait, and `false` ends it.
+    pub fn survey(
+        &self,
+        table: Table,
+        files: &[Arc<LakeFile>],
+        columns: Option<&[&str]>,
+        seen: &mut dyn FnMut(RecordBatch, Option<SchemaNumber>) -> Result<(), rows::RowsError>,
+        pace: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<RewriteTurn, LakeError> {
+        let lake = &self.lake;
+        let (Some(committed), Some(name)) = (lake.committed(table), lake.name(table)) else {
+            return Ok(RewriteTurn::Current);
+        };
+        let spec = spec(lake, table, &name, &committed, &[]);
+        let directory = spec.directory.clone();
+        let mut work =
+            Work { root: &lake.root, spec, order: None, target: u64::MAX, syncs: &*lake.syncs, pace };
+        let mut read = |file: &Arc<LakeFile>| -> Result<(), Failure> {
+            let mut source = work.open_columns(file, columns)?;
+            while let Some(batch) = work.next_as_it_is(&mut source)? {
+                let directory = directory.clone();
+                seen(batch, file.schema).map_err(|source| LakeError::Rows { directory, source })?;
+            }
+            Ok(())
+        };
+        for file in files {
+            match read(file) {
+                Ok(()) => {}
+                Err(Failure::Stopped) => return Ok(RewriteTurn::Stopped),
+                Err(failure) => return Err(told(failure)),
+            }
+        }
+        Ok(RewriteTurn::Current)
+    }
+
     /// From now on the table gets no rows, until its old ones are of the new generation.
     pub fn hold(&self, table: Table) {
         self.lake.held.lock().unwrap_or_else(PoisonError::into_inner).insert(table);

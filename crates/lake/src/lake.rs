@@ -199,6 +199,11 @@ impl Lake {
         Keeper::new(self.shared.clone())
     }
 
+    /// Does the table get no rows, until its old ones are of the new generation?
+    pub fn holds(&self, table: Table) -> bool {
+        lock(&self.shared.held).contains(&table)
+    }
+
     /// What brings tables to a new generation. One at a time, and never while the compactor has its turn.
     pub fn rewriter(&self) -> Rewriter {
         Rewriter::new(self.shared.clone())
