@@ -22,6 +22,7 @@ mod manifest;
 mod reconcile;
 mod replay;
 mod retention;
+mod rewritten;
 mod scrub;
 mod sink;
 mod stats;
