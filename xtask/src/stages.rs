@@ -107,7 +107,7 @@ fn kernels_stage() -> Result<Outcome> {
 }
 
 /// Other engines open the tables of a demo, and what was exported of them, and must count and sum as we do; what the SDK of CloudEvents sends must
-/// come to the tables.
+/// come to the tables. A reader beside the swap of a new generation sees the columns of before or those of after.
 fn python_interop() -> Result<Outcome> {
     let Some(python) = python_environment()? else {
         return Ok(Outcome::Skipped("no python3 with venv".to_owned()));
@@ -120,6 +120,9 @@ fn python_interop() -> Result<Outcome> {
         let script = root().join("xtask/python/send_cloudevents.py");
         run_command(Command::new(&python).arg(script).arg(url))
     })?;
+    let scratch = tempfile::tempdir().context("cannot make a directory")?;
+    let script = root().join("xtask/python/swap.py");
+    run_command(Command::new(&python).arg(script).arg(demo::Binary::OfTests.path()?).arg(scratch.path()))?;
     Ok(Outcome::Passed)
 }
 

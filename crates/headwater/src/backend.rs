@@ -9,8 +9,10 @@ use hw_gate::doors::replay::Replays;
 use hw_lake::Table;
 use hw_pipeline::FollowerHandle;
 use hw_query::{Cut, Engine, Names, child::Children};
-use hw_schema::Registry;
-use hw_serve::{BackupRefused, CutFailed, Guard, RevealAsked, RevealRefused, TokenRevealed, VerifyRefused};
+use hw_schema::{Registry, Schema};
+use hw_serve::{
+    BackupRefused, CutFailed, Guard, PlanRefused, RevealAsked, RevealRefused, TokenRevealed, VerifyRefused,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::{
@@ -23,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     backup::Backups,
     erasure::Erasures,
+    generation::survey,
     output::rfc3339,
     reading::Tables,
     reveal::Reveals,
@@ -46,6 +49,8 @@ pub struct Backend {
     pub catalog: PathBuf,
     /// One permit: one verification at a time.
     pub verifying: Arc<Semaphore>,
+    /// One plan at a time: it reads its table.
+    pub planning: Arc<Semaphore>,
     pub erasures: Erasures,
     pub backups: Backups,
 }
@@ -127,6 +132,20 @@ impl hw_serve::Backend for Backend {
 
     async fn reveal(&self, asked: RevealAsked) -> Result<Vec<TokenRevealed>, RevealRefused> {
         self.reveals.reveal(asked).await
+    }
+
+    async fn plan(&self, stream: &str, document: String) -> Result<Value, PlanRefused> {
+        let permit = self.planning.clone().try_acquire_owned().map_err(|_| PlanRefused::Busy)?;
+        let (tables, stream) = (self.tables.clone(), stream.to_owned());
+        let planned = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let parsed = Schema::parse(&document);
+            let parsed = parsed.map_err(|faults| {
+                PlanRefused::Document(faults.first().map(ToString::to_string).unwrap_or_default())
+            })?;
+            survey::plan(&tables, &stream, &Arc::new(parsed.schema)).map_err(PlanRefused::Failed)
+        });
+        planned.await.map_err(|error| PlanRefused::Failed(error.to_string()))?
     }
 
     fn verify(&self, names: Vec<String>) -> Result<mpsc::Receiver<Value>, VerifyRefused> {

@@ -48,8 +48,8 @@ pub enum Command {
     Check(Check),
     /// Show what the schemas of a project would change in the tables that are there
     ///
-    /// A change is allowed, or the rows that are there are rewritten for it, or it is refused. Changes nothing. Exits with 1
-    /// if something is refused.
+    /// A change is allowed, or the rows that are there are rewritten for it, or it is refused. Rows are read to count the values
+    /// that do not fit. Changes nothing. Exits with 1 if something is refused.
     Plan(Plan),
     /// List the streams, or the versions of one stream's table
     Ls(Ls),
@@ -171,6 +171,23 @@ pub enum CheckFormat {
     Ndjson,
 }
 
+// What may be lost when a changed schema rewrites the rows that are there. No doc comment: it would be the help of `up`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Consent {
+    /// Drop the values of fields that a schema does not name any more from the rows that are there
+    ///
+    /// Without it such a change is refused. A field that becomes protected or gets another name (x-renamed-from) needs no
+    /// word: its old values are rewritten.
+    #[arg(long)]
+    pub drop_fields: bool,
+    /// Make values null that do not fit a schema's narrower rules, or that its x-from cannot compute, in the rows that are there
+    ///
+    /// Without it a change with such values is refused, and says how many there are; headwater plan counts them beforehand.
+    /// Where an event must have a value, the change is refused in any case.
+    #[arg(long)]
+    pub null_misfits: bool,
+}
+
 #[derive(Debug, Args)]
 pub struct Up {
     /// The project
@@ -178,11 +195,8 @@ pub struct Up {
     pub directory: PathBuf,
     #[command(flatten)]
     pub settings: SettingArgs,
-    /// Drop the values of fields that a schema does not name any more from the rows that are there
-    ///
-    /// Without it such a change is refused. A field that becomes protected needs no word: its old values are rewritten.
-    #[arg(long)]
-    pub drop_fields: bool,
+    #[command(flatten)]
+    pub consent: Consent,
     /// How long a process that runs statements is kept without one. For tests
     #[arg(long, hide = true, default_value = "60s", value_parser = duration)]
     pub sql_idle: Duration,

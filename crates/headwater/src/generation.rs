@@ -5,6 +5,9 @@
 //! bytes are still to go by a mark, `generations/<stream's number>`: so a restart goes on by itself. After the swap old versions,
 //! statistics and journal segments go, as in an erasure; then the mark.
 
+pub mod steps;
+pub mod survey;
+
 use std::{
     fs, io,
     path::PathBuf,
@@ -15,22 +18,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use anyhow::{Context, anyhow, bail};
+use arrow::datatypes::SchemaRef;
 use hw_event::{SchemaNumber, StreamId, StreamName};
 use hw_gate::Catalog;
 use hw_journal::Log;
-use hw_lake::{Lake, Outdated, RewriteTurn, Rewriting, Table};
-use hw_schema::{
-    Registry, Rewrite, Schema, Stream,
-    rows::{self, Protection, RowsError},
-};
-use hw_vault::{HashKey, Tokens, Vault};
+use hw_lake::{Lake, Outdated, RewriteTurn, Table};
+use hw_schema::{Registry, Rewrite, Schema, Stream};
+use hw_vault::{HashKey, Vault};
 use serde_json::{Value, json};
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{erasure::subject_paths, forgetting::Forgetting};
+use self::steps::Steps;
+use crate::forgetting::Forgetting;
 
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -41,10 +41,25 @@ pub struct Change {
     pub rewrites: Vec<Rewrite>,
 }
 
-/// Declares new generations, once the lake has everything that is in the journal. Nothing may be appended meanwhile.
-pub async fn declare(catalog: &Catalog, changes: Vec<Change>, forgetting: &Forgetting) -> anyhow::Result<()> {
+/// What values are protected with.
+#[derive(Clone)]
+pub struct Keys {
+    pub hash: HashKey,
+    pub vault: Vault,
+}
+
+/// Declares new generations, once the lake has everything that is in the journal. Nothing may be appended meanwhile. Values that
+/// do not fit the new schemas become null only with `null_misfits`; without it, or where there must be a value, nothing is
+/// declared, and what is in the way comes back.
+pub async fn declare(
+    catalog: &Catalog,
+    changes: Vec<Change>,
+    forgetting: &Forgetting,
+    keys: &Keys,
+    null_misfits: bool,
+) -> anyhow::Result<Vec<String>> {
     if changes.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let durable = *forgetting.journal.durable().borrow();
     let status = forgetting.follower.commit_now().await?;
@@ -57,11 +72,40 @@ pub async fn declare(catalog: &Catalog, changes: Vec<Change>, forgetting: &Forge
             status.committed.next()
         );
     }
+    let mut refused = Vec::new();
+    for change in &changes {
+        let Some(stream) = catalog.registry().by_name(change.name.as_str()) else { continue };
+        if !survey::wants_look(&change.rewrites, null_misfits) {
+            continue;
+        }
+        let (lake, keys, mut next) = (forgetting.lake.clone(), keys.clone(), Stream::clone(&stream));
+        let rewrites = change.rewrites.clone();
+        next.versions.push(change.schema.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            let table = Table::Stream(stream.id);
+            let outdated = stream.generation_start() > SchemaNumber(1);
+            let columns = survey::columns_looked_at(&rewrites).filter(|_| !outdated);
+            let columns: Option<Vec<&str>> =
+                columns.as_ref().map(|columns| columns.iter().map(String::as_str).collect());
+            let mut steps = Steps::protecting(&next, keys.hash, keys.vault);
+            let files = lake.table(table).map(|snapshot| snapshot.files.clone()).unwrap_or_default();
+            survey::look(&lake, table, &files, &mut steps, columns.as_deref()).map(|()| steps.misfits)
+        });
+        let misfits = looked
+            .await?
+            .map_err(|error| anyhow!("the rows of {} cannot be looked at: {error}", change.name))?;
+        let reasons =
+            misfits.0.iter().filter_map(|(pointer, misfit)| survey::refusal(pointer, *misfit, null_misfits));
+        refused.extend(reasons.map(|reason| format!("stream {}: {reason}", change.name)));
+    }
+    if !refused.is_empty() {
+        return Ok(refused);
+    }
     for Change { name, schema, rewrites } in changes {
         tracing::info!(stream = %name, changes = rewrites.len(), "a new generation begins");
         catalog.declare_generation(&name, schema).with_context(|| format!("stream {name}"))?;
     }
-    Ok(())
+    Ok(Vec::new())
 }
 
 /// Clones are the same service.
@@ -73,8 +117,7 @@ pub struct Generations {
 struct Shared {
     forgetting: Forgetting,
     registry: Arc<Registry>,
-    hash_key: HashKey,
-    vault: Vault,
+    keys: Keys,
     housekeeping: Arc<tokio::sync::Mutex<()>>,
     stop: CancellationToken,
     marks: Marks,
@@ -108,8 +151,7 @@ impl Generations {
     pub fn new(
         forgetting: Forgetting,
         registry: Arc<Registry>,
-        hash_key: HashKey,
-        vault: Vault,
+        keys: Keys,
         housekeeping: Arc<tokio::sync::Mutex<()>>,
         stop: CancellationToken,
         marks: Marks,
@@ -124,16 +166,7 @@ impl Generations {
         });
         let pending = Mutex::new(pending.collect());
         Generations {
-            shared: Arc::new(Shared {
-                forgetting,
-                registry,
-                hash_key,
-                vault,
-                housekeeping,
-                stop,
-                marks,
-                pending,
-            }),
+            shared: Arc::new(Shared { forgetting, registry, keys, housekeeping, stop, marks, pending }),
         }
     }
 
@@ -229,7 +262,8 @@ impl Shared {
         stream: &Arc<Stream>,
     ) -> Result<bool, String> {
         let mut rewriter = self.forgetting.lake.rewriter();
-        let mut steps = Steps::new(stream, self);
+        let Keys { hash, vault } = self.keys.clone();
+        let mut steps = Steps::protecting(stream, hash, vault);
         let (start, read, stop) = (of.start, of.read.clone(), self.stop.clone());
         read.store(0, Ordering::Relaxed);
         let turned = tokio::task::spawn_blocking(move || {
@@ -271,59 +305,5 @@ impl Marks {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => fs::File::open(&self.0)?.sync_all(),
         }
-    }
-}
-
-/// What is done to rows of each version, the first first, so that they are of the newest.
-fn chains(stream: &Stream) -> Vec<Vec<Rewrite>> {
-    let versions = &stream.versions;
-    // A change without a generation has nothing to rewrite.
-    let step = |at: usize| versions[at].check_generation(&versions[at + 1]).unwrap_or_default();
-    let mut chains = vec![Vec::new(); versions.len()];
-    for at in (0..versions.len().saturating_sub(1)).rev() {
-        chains[at] = step(at);
-        let rest = chains[at + 1].clone();
-        chains[at].extend(rest);
-    }
-    chains
-}
-
-struct Steps {
-    chains: Vec<Vec<Rewrite>>,
-    protection: Protection,
-    vault: Vault,
-    runtime: Handle,
-}
-
-impl Steps {
-    fn new(stream: &Stream, shared: &Shared) -> Steps {
-        let chains = chains(stream);
-        let mut domains: Vec<Arc<str>> = Vec::new();
-        for (domain, _) in chains.iter().flatten().filter_map(|rewrite| rewrite.token.as_ref()) {
-            if !domains.contains(domain) {
-                domains.push(domain.clone());
-            }
-        }
-        let protection = Protection {
-            key: shared.hash_key.clone(),
-            tokens: Tokens::new(&shared.vault.token_keys(), &domains),
-            domains,
-            subject: subject_paths(stream).into_iter().next(),
-        };
-        Steps { chains, protection, vault: shared.vault.clone(), runtime: Handle::current() }
-    }
-}
-
-impl Rewriting for Steps {
-    fn rows(&mut self, batch: RecordBatch, of: Option<SchemaNumber>) -> Result<RecordBatch, RowsError> {
-        // A file of which it is not known is treated as the oldest.
-        let at = of.and_then(|number| usize::try_from(number.0).ok()).unwrap_or(1).saturating_sub(1);
-        let Some(chain) = self.chains.get(at) else { return Ok(batch) };
-        let rewritten = rows::rewrite(&batch, chain, &mut self.protection)?;
-        // What tokens stand for is durable before any file that has them can be swapped in.
-        let entries = self.protection.tokens.take_entries();
-        let kept = self.runtime.block_on(self.vault.keep(entries));
-        kept.map_err(|error| RowsError::Mismatch(format!("the vault cannot keep tokens: {error}")))?;
-        Ok(rewritten)
     }
 }

@@ -74,7 +74,7 @@ fn up(arguments: cli::Up) -> ExitCode {
         return Exit::Usage.into();
     };
     let (data, directory) = (config.data.clone(), arguments.directory);
-    match run_server(config, project, arguments.sql_idle, arguments.drop_fields) {
+    match run_server(config, project, arguments.sql_idle, arguments.consent) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", told(&error));
@@ -104,10 +104,10 @@ fn run_server(
     config: CheckedConfig,
     project: Project,
     sql_idle: Duration,
-    drop_fields: bool,
+    consent: cli::Consent,
 ) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(up::run(config, project, sql_idle, drop_fields))
+    runtime.block_on(up::run(config, project, sql_idle, consent))
 }
 
 fn check(arguments: cli::Check) -> Exit {

@@ -1,7 +1,8 @@
 //! What a query sees: the lake's snapshots and, behind each, the journal's hot tail, put together as one cut.
 //! Always: the snapshot is taken before the tail, so that a commit in between can only make the tail start
 //! too early for the journal, which says `Gone`; then both are taken again. No row is seen twice or missed. While a cut
-//! lives, compaction removes no file of it.
+//! lives, compaction removes no file of it. Until the swap of a generation that gives columns other names or values, statements see the
+//! table as it was, and the rows that wait with it.
 
 use std::{
     collections::HashMap,
@@ -15,7 +16,7 @@ use arrow::{
     error::ArrowError,
     ipc::{reader::StreamReader, writer::StreamWriter},
 };
-use hw_event::{RESOLUTIONS, Seq};
+use hw_event::{RESOLUTIONS, SchemaNumber, Seq};
 use hw_journal::{Journal, Log, ReadError};
 use hw_lake::{self as lake, Bounds, Lake, LakeError, LakeFile, Table, TableSnapshot, VersionError};
 use hw_pipeline::hot::{Hot, HotTail};
@@ -26,7 +27,7 @@ use hw_query::{
 use hw_schema::{Mode, Registry, Stream, rows};
 use hw_vault::SealKeys;
 
-use crate::output::rfc3339;
+use crate::{generation::steps::chains, output::rfc3339};
 
 /// A commit between a snapshot and its tail is rare; this many in a row mean something else is wrong.
 const TAKES_MAX: usize = 16;
@@ -128,6 +129,15 @@ impl Tables {
                 continue;
             }
             let id = Table::Stream(stream.id);
+            // Whoever checks the rows sees all of them, by the columns that no change touches.
+            let before =
+                snapshot.as_ref().filter(|snapshot| names.is_some() && self.is_reshaped(stream, snapshot));
+            if let Some(snapshot) = before {
+                let table = self.before_the_swap(source, snapshot);
+                hot_rows.push(0);
+                tables.push(table);
+                continue;
+            }
             let table = self.table(&moment, id, source, snapshot.as_ref(), Hot::Rows(stream.id))?;
             hot_rows.push(table.hot.rows());
             tables.push(table);
@@ -204,6 +214,34 @@ impl Tables {
                 of(snapshot.columns.clone(), files, held, None)
             }
             Err(error) => of(columns, Files::default(), Arc::new(NoHot), Some(error)),
+        }
+    }
+
+    /// Are there rows whose columns cannot be read as the stream's are now, because a rewrite gives them other names or values?
+    fn is_reshaped(&self, stream: &Stream, snapshot: &TableSnapshot) -> bool {
+        if !self.lake.holds(Table::Stream(stream.id)) {
+            return false;
+        }
+        let start = stream.generation_start();
+        let outdated = snapshot.files.iter().filter(|file| file.schema.is_none_or(|schema| schema < start));
+        let Some(oldest) = outdated.map(|file| file.schema.unwrap_or(SchemaNumber(1))).min() else {
+            return false;
+        };
+        let chains = chains(&stream.versions);
+        let chain = usize::try_from(oldest.0 - 1).ok().and_then(|at| chains.get(at));
+        chain.into_iter().flatten().flat_map(|change| &change.rewrites).any(|it| it.action.reshapes())
+    }
+
+    /// The table as the lake has it: its columns and its rows, without those that wait for the swap.
+    fn before_the_swap(&self, source: TableSource, snapshot: &Arc<TableSnapshot>) -> TableCut {
+        TableCut {
+            files: self.files(&source.name, snapshot),
+            name: source.name,
+            kind: source.kind,
+            columns: snapshot.columns.clone(),
+            lake_root: self.lake.root().to_owned(),
+            hot: Arc::new(Cold { _snapshot: Some(snapshot.clone()) }),
+            unreadable: None,
         }
     }
 

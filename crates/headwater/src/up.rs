@@ -35,13 +35,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     backend::{Backend, serve_http},
     backup::{self, Backups, Staging},
+    cli::Consent,
     compaction::Compaction,
     config::{self, CheckedConfig},
     data_directory::{DataDirectory, InUse},
     erasure::{self, Erasures},
     exit::Exit,
     forgetting::Forgetting,
-    generation::{self, Generations, Marks},
+    generation::{self, Generations, Keys, Marks, survey},
     keeping::{self, Keeping},
     memory,
     project::Project,
@@ -67,7 +68,7 @@ pub async fn run(
     config: CheckedConfig,
     project: Project,
     sql_idle: Duration,
-    drop_fields: bool,
+    consent: Consent,
 ) -> anyhow::Result<ExitCode> {
     // From the first moment on: a signal during the start must not kill what has begun to write.
     let mut signals = shutdown::Signals::listen()?;
@@ -98,7 +99,7 @@ pub async fn run(
     let opened_vault =
         vault::open(&directory, config.privacy.root_key.as_ref(), &key_store, catalog.registry())?;
     let vault = opened_vault.vault.clone();
-    let generations = match declare(&catalog, &project, drop_fields)? {
+    let generations = match declare(&catalog, &project, consent)? {
         Ok(generations) => generations,
         Err(code) => return Ok(code),
     };
@@ -166,7 +167,15 @@ pub async fn run(
     // Nothing is appended yet: what the journal has of an old generation can be brought into the lake.
     let forgetting = Forgetting { journal: journal.clone(), lake: lake.clone(), follower: follower.clone() };
     if !generations.is_empty() {
-        generation::declare(&catalog, generations, &forgetting).await?;
+        let keys = Keys { hash: generation_key.clone(), vault: vault.clone() };
+        let refused =
+            generation::declare(&catalog, generations, &forgetting, &keys, consent.null_misfits).await?;
+        if !refused.is_empty() {
+            for reason in refused {
+                eprintln!("error: {reason}");
+            }
+            return Ok(Exit::Usage.into());
+        }
         generation::hold(&lake, &registry);
     }
 
@@ -248,8 +257,7 @@ pub async fn run(
     let generations = Generations::new(
         forgetting,
         registry.clone(),
-        generation_key,
-        vault.clone(),
+        Keys { hash: generation_key, vault: vault.clone() },
         housekeeping.clone(),
         stop.clone(),
         Marks(directory.generations()),
@@ -295,6 +303,7 @@ pub async fn run(
         reveals: Reveals::new(vault.clone(), config.privacy.reveal, clock.clone(), directory.audit()),
         catalog: directory.catalog(),
         verifying: Arc::new(Semaphore::new(1)),
+        planning: Arc::new(Semaphore::new(1)),
         erasures,
         backups,
     });
@@ -396,7 +405,7 @@ fn open_disk(path: &std::path::Path) -> anyhow::Result<FileDisk> {
 fn declare(
     catalog: &Catalog,
     project: &Project,
-    drop_fields: bool,
+    consent: Consent,
 ) -> anyhow::Result<Result<Vec<generation::Change>, ExitCode>> {
     let mut refused = false;
     let mut generations = Vec::new();
@@ -406,10 +415,10 @@ fn declare(
             Err(CatalogError::Change { faults, .. }) => {
                 let known = catalog.registry().by_name(stream.name.as_str());
                 let current = known.as_ref().and_then(|known| known.current());
-                let faults = match current.map(|(_, current)| current.check_generation(&stream.schema)) {
+                let faults = match current.map(|(_, current)| survey::rewrites(current, &stream.schema)) {
                     Some(Ok(rewrites)) => {
-                        let gone = rewrites.iter().find(|it| it.action == RewriteAction::Remove);
-                        match gone.filter(|_| !drop_fields) {
+                        let gone = rewrites.iter().find(|it| matches!(it.action, RewriteAction::Remove));
+                        match gone.filter(|_| !consent.drop_fields) {
                             None => {
                                 let (name, schema) = (stream.name.clone(), stream.schema.clone());
                                 generations.push(generation::Change { name, schema, rewrites });

@@ -30,6 +30,7 @@ use crate::{
     delta::Replacement,
     lake::Shared,
     log_files::{LOG, remove_log_before},
+    rewritten,
 };
 
 /// So much is rewritten before it is committed.
@@ -120,6 +121,10 @@ impl Eraser {
         let (Some(committed), Some(name)) = (lake.committed(table), lake.name(table)) else {
             return Ok(EraseTurn::Clean);
         };
+        // Rows that go may stand in what a rewrite that was killed has done already.
+        let live: HashSet<&str> =
+            committed.snapshot.files.iter().filter_map(|file| file.path.file_name()?.to_str()).collect();
+        rewritten::discard(&lake.root.join(&name), &live, &*lake.syncs)?;
         let mut work = Work {
             root: &lake.root,
             spec: spec(&lake, table, &name, &committed, &[]),

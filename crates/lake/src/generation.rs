@@ -1,10 +1,12 @@
 //! A new generation: every file of a table whose rows mean something else by now is written anew, and all of them are swapped in
 //! one commit, with the table's new columns.
 //! Always: a reader of the table sees the rows of before or those of after, never some of each: while it goes on, the committer
-//! holds the table's new rows back. Nothing of it is written down: what is to be done is seen in the files' schemas, so a
-//! restart begins anew, and what it had written is removed. Does not know what is done to a row.
+//! holds the table's new rows back. What is to be done is seen in the files' schemas, what is done already stands in a list (`rewritten`):
+//! a restart goes on from it. Does not know what is done to a row.
 
 use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsStr,
     path::PathBuf,
     sync::{Arc, PoisonError},
 };
@@ -25,6 +27,7 @@ use crate::{
     delta::Replacement,
     erase::told,
     lake::Shared,
+    rewritten::{self, Entry},
 };
 
 /// The old files and the new are there together for a while; this part of the free disk is left to others.
@@ -76,6 +79,42 @@ impl Rewriter {
         })
     }
 
+    /// Reads rows of `files`, which are a snapshot's of `table`: of their top-level columns those in `columns`; `None`: all.
+    /// `pace` is told of bytes as they are read; it may wait, and `false` ends it.
+    pub fn survey(
+        &self,
+        table: Table,
+        files: &[Arc<LakeFile>],
+        columns: Option<&[&str]>,
+        seen: &mut dyn FnMut(RecordBatch, Option<SchemaNumber>) -> Result<(), rows::RowsError>,
+        pace: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<RewriteTurn, LakeError> {
+        let lake = &self.lake;
+        let (Some(committed), Some(name)) = (lake.committed(table), lake.name(table)) else {
+            return Ok(RewriteTurn::Current);
+        };
+        let spec = spec(lake, table, &name, &committed, &[]);
+        let directory = spec.directory.clone();
+        let mut work =
+            Work { root: &lake.root, spec, order: None, target: u64::MAX, syncs: &*lake.syncs, pace };
+        let mut read = |file: &Arc<LakeFile>| -> Result<(), Failure> {
+            let mut source = work.open_columns(file, columns)?;
+            while let Some(batch) = work.next_as_it_is(&mut source)? {
+                let directory = directory.clone();
+                seen(batch, file.schema).map_err(|source| LakeError::Rows { directory, source })?;
+            }
+            Ok(())
+        };
+        for file in files {
+            match read(file) {
+                Ok(()) => {}
+                Err(Failure::Stopped) => return Ok(RewriteTurn::Stopped),
+                Err(failure) => return Err(told(failure)),
+            }
+        }
+        Ok(RewriteTurn::Current)
+    }
+
     /// From now on the table gets no rows, until its old ones are of the new generation.
     pub fn hold(&self, table: Table) {
         self.lake.held.lock().unwrap_or_else(PoisonError::into_inner).insert(table);
@@ -100,11 +139,32 @@ impl Rewriter {
         };
         let files = committed.snapshot.files.iter();
         let removes: Vec<Arc<LakeFile>> = files.filter(|file| is_outdated(file, start)).cloned().collect();
+        let directory = lake.root.join(&name);
+        let live = names_of(&committed.snapshot.files);
         if removes.is_empty() {
+            rewritten::discard(&directory, &live, &*lake.syncs)?;
             lake.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&table);
             return Ok(RewriteTurn::Current);
         }
-        let bytes: u64 = removes.iter().map(|file| file.bytes).sum();
+        let entries = rewritten::begin(&directory, &names_of(&removes), &live, number, &*lake.syncs)?;
+        let mut done: HashMap<PathBuf, DataFile> = HashMap::new();
+        for file in &removes {
+            let entry = entries
+                .iter()
+                .rev()
+                .find(|entry| file.path.file_name().is_some_and(|name| name == &*entry.old));
+            if let Some(new) = entry.and_then(|entry| entry.file(&directory, number)) {
+                if !pace(file.bytes) {
+                    return Ok(RewriteTurn::Stopped);
+                }
+                done.insert(file.path.clone(), new);
+            }
+        }
+        let left = removes.iter().filter(|file| !done.contains_key(&file.path));
+        let bytes: u64 = left.map(|file| file.bytes).sum();
+        if !done.is_empty() {
+            tracing::info!(table = %name, files = done.len(), of = removes.len(), "a rewrite goes on where it was");
+        }
         let disk = rustix::fs::statvfs(&lake.root);
         let free = disk.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)).unwrap_or(0);
         if free / ROOM < bytes {
@@ -121,26 +181,37 @@ impl Rewriter {
         };
         let mut adds: Vec<DataFile> = Vec::new();
         for file in &removes {
+            if let Some(new) = done.remove(&file.path) {
+                adds.push(new);
+                continue;
+            }
             work.spec = spec(&lake, table, &name, &committed, std::slice::from_ref(file));
             (work.spec.columns, work.spec.schema) = (columns.clone(), Some(number));
-            match rewrite(&mut work, file, rewriting) {
-                Ok(files) => adds.extend(files),
+            let files = match rewrite(&mut work, file, rewriting) {
+                Ok(files) => files,
+                // What is listed is there for the next start.
+                Err(Failure::Stopped) => return Ok(RewriteTurn::Stopped),
                 Err(failure) => {
-                    for file in &adds {
-                        // What stays is an orphan, which the next open removes.
-                        let _ = std::fs::remove_file(lake.root.join(&name).join(&file.name));
-                    }
-                    return match failure {
-                        Failure::Stopped => Ok(RewriteTurn::Stopped),
-                        failure => Err(told(failure)),
-                    };
+                    // It may be the disk that is full.
+                    rewritten::discard(&directory, &live, &*lake.syncs)?;
+                    return Err(told(failure));
                 }
+            };
+            if let (Some(old), [new]) = (file.path.file_name().and_then(OsStr::to_str), files.as_slice())
+                && let Some(entry) = Entry::new(old, new)
+            {
+                rewritten::add(&directory, &entry, &*lake.syncs)?;
             }
+            adds.extend(files);
         }
         let schema = Some((number, columns.clone()));
         lake.offers.put(table, Replacement { schema, ..Replacement::of(name, removes, adds) });
         Ok(RewriteTurn::Offered)
     }
+}
+
+fn names_of(files: &[Arc<LakeFile>]) -> HashSet<&str> {
+    files.iter().filter_map(|file| file.path.file_name()?.to_str()).collect()
 }
 
 /// Before there was a second generation no file can be of an older one, whoever wrote it.

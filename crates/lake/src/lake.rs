@@ -20,6 +20,7 @@ use crate::{
     compact::{Offers, Removed, Trash},
     delta::{Committed, DeltaHome, Identity, Keeping},
     log_files::remove_orphans,
+    rewritten,
     scrub::check_through,
     store::{OsSyncs, SyncingStore, Syncs, create_directories},
 };
@@ -208,6 +209,11 @@ impl Lake {
         ByKeyCompactor::new(self.shared.clone(), table, rule)
     }
 
+    /// Does the table get no rows, until its old ones are of the new generation?
+    pub fn holds(&self, table: Table) -> bool {
+        lock(&self.shared.held).contains(&table)
+    }
+
     /// What brings tables to a new generation. One at a time, and never while the compactor has its turn.
     pub fn rewriter(&self) -> Rewriter {
         Rewriter::new(self.shared.clone())
@@ -351,10 +357,16 @@ impl Shared {
             None => (Vec::new(), Vec::new(), 0),
         };
         self.trash.add(table, removed.iter().map(|(file, since)| Removed::name(name, file, *since)));
-        let directory = home.directory.clone();
+        let (directory, syncs) = (home.directory.clone(), self.syncs.clone());
         let old = spawn_blocking(move || {
             let mut known: HashSet<&str> =
                 live.iter().filter_map(|file| file.path.file_name()?.to_str()).collect();
+            // A rewrite that was killed goes on from these.
+            let rewritten = rewritten::of_use(&directory, &known);
+            if rewritten.is_empty() {
+                rewritten::discard(&directory, &known, &*syncs)?;
+            }
+            known.extend(rewritten.iter().map(String::as_str));
             known.extend(removed.iter().map(|(file, _)| file.as_str()));
             remove_orphans(&directory, &known, position)
         })

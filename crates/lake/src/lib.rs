@@ -23,6 +23,7 @@ mod manifest;
 mod reconcile;
 mod replay;
 mod retention;
+mod rewritten;
 mod scrub;
 mod sink;
 mod stats;

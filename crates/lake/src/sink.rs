@@ -13,7 +13,7 @@
 //! not be opened is tried again before step 1.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, PoisonError},
 };
 
@@ -30,6 +30,7 @@ use crate::{
     data_file::{self, DataFile},
     delta::{Addition, Before, DeltaHome, Replacement},
     lake::Shared,
+    rewritten,
     store::create_directories,
 };
 
@@ -436,6 +437,11 @@ async fn replace_files(lake: &Shared, table: Table, offer: &Replacement) -> Resu
             }
         }
         None => {
+            if offer.schema.is_some() {
+                // What is to be removed must not be found again by the next rewrite.
+                let live = HashSet::new();
+                rewritten::discard(&home.directory, &live, &*lake.syncs)?;
+            }
             let files = offer.adds.iter().map(|file| Removed::name(&offer.name, &file.name, since));
             lake.trash.add(table, files);
         }

@@ -10,6 +10,7 @@ pub mod child;
 mod cut;
 mod engine;
 mod error;
+mod expression;
 mod functions;
 mod hot;
 mod known;
@@ -32,5 +33,6 @@ pub use cut::{
 };
 pub use engine::Engine;
 pub use error::QueryError;
+pub use expression::Expression;
 pub use runner::{Runner, SqlSettings};
 pub use statement::check_embeddable;

@@ -324,7 +324,7 @@ impl Runner {
 }
 
 /// What all statements have in common; each gets a copy, and its own catalog.
-fn session(functions: &Functions, environment: Arc<RuntimeEnv>) -> SessionState {
+pub(crate) fn session(functions: &Functions, environment: Arc<RuntimeEnv>) -> SessionState {
     let mut config = SessionConfig::new()
         .with_target_partitions(cores())
         .with_default_catalog_and_schema(CATALOG, SCHEMA)

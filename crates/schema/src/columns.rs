@@ -87,7 +87,7 @@ fn column_of(field: &Field) -> Column {
     }
 }
 
-fn data_type_of(kind: &Kind) -> DataType {
+pub(crate) fn data_type_of(kind: &Kind) -> DataType {
     match kind {
         Kind::Boolean => DataType::Boolean,
         Kind::Integer(_) => DataType::Int64,

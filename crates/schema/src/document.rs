@@ -6,6 +6,7 @@
 mod field;
 mod keyword;
 mod object;
+mod origin;
 mod pattern;
 mod reference;
 mod residual;
@@ -77,6 +78,7 @@ pub(crate) fn parse(document: &str) -> Result<Checked, Vec<Fault>> {
     reader.landmarks = landmarks(&tree);
     reader.checks = Arc::new(Checks::new(names_of(&tree)));
     let read = reader.root(&tree);
+    reader.origins(&tree);
     let subject = read.as_ref().and_then(|(root, _)| reader.subject_of_tokens(root));
     reader.slower_path();
     let (Some((root, settings)), true) = (read, reader.faults.is_empty()) else {

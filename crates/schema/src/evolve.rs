@@ -1,30 +1,38 @@
 //! May a schema follow another one? Then all that was accepted before must still be.
 //! Always: without a new generation what a stored row means never changes: no column goes, none changes its type or its
-//! protection, and events stay in their partitions. With one, rows that are there are rewritten: a field may become protected, or go.
+//! protection, and events stay in their partitions. With one, rows that are there are rewritten: a field may become protected, get
+//! another name, other values or narrower rules, or go.
+
+mod fit;
 
 use std::{cmp::Ordering, sync::Arc};
 
+use arrow::datatypes::DataType;
 use hw_vault::TokenFormat;
 
 use crate::{
     document::place,
     guard::Guard,
+    marks::Marks,
     rules::{Bound, Count, NumberRules, OneOf, TextRules},
     schema::{Extra, Fault, Field, Kind, Object, Privacy, Schema},
 };
 
 const GENERATION: &str = "undo this change; it needs a new generation of the table";
 const NO_GENERATION: &str = "undo this change; rows that are there cannot be rewritten for it";
+const ANOTHER_NAME: &str =
+    "give the new field another name, or say with \"x-from\" what its values are in rows that are there";
+
+pub use fit::Fit;
 
 /// What becomes of one field in the rows that are there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Rewrite {
     /// In the new document, or in the old one if the field has gone.
     pub pointer: String,
+    /// As the rewrites before it leave it.
     pub path: Vec<Step>,
     pub action: RewriteAction,
-    /// Of `Tokenize`: the domain, and which tokens.
-    pub token: Option<(Arc<str>, TokenFormat)>,
 }
 
 /// One step from a row to a value.
@@ -37,12 +45,14 @@ pub enum Step {
     Values,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum RewriteAction {
-    /// Values become keyed digests.
-    Hash,
-    /// Values become tokens, and the vault keeps what they stand for.
-    Tokenize,
+    /// Values become keyed digests; those of JSON text as what they are there.
+    Hash { json: bool },
+    /// Values become tokens of this domain, and the vault keeps what they stand for.
+    Tokenize(Arc<str>, TokenFormat),
+    /// What a text of JSON holds is protected by what is marked in it.
+    Protect(Arc<Protecting>),
     /// The column goes.
     Drop,
     /// The same, because the schema does not name the field any more.
@@ -51,18 +61,53 @@ pub enum RewriteAction {
     Clear,
     /// Values stay; only the statistics go.
     Hide,
+    /// The column gets this name.
+    Rename(String),
+    /// The column's values are made of the row as it was before any rewrite of this change.
+    Compute(Arc<Expression>),
+    /// Values stay where they pass narrower rules, and become null where not.
+    Narrow(Arc<Fit>),
+}
+
+/// The values of a column as an SQL expression gives them.
+#[derive(Debug)]
+pub struct Expression {
+    pub text: String,
+    /// Of the column, before it is protected.
+    pub data_type: DataType,
+}
+
+/// Values inside of JSON text that were stored by one schema, and what another one says of them.
+#[derive(Debug)]
+pub struct Protecting {
+    pub(crate) before: Option<Marks>,
+    pub(crate) next: Marks,
 }
 
 impl RewriteAction {
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
-            RewriteAction::Hash => "hash",
-            RewriteAction::Tokenize => "tokenize",
+            RewriteAction::Hash { .. } => "hash",
+            RewriteAction::Tokenize(..) => "tokenize",
+            RewriteAction::Protect(_) => "protect",
             RewriteAction::Drop => "drop",
             RewriteAction::Remove => "remove",
             RewriteAction::Clear => "clear",
             RewriteAction::Hide => "hide",
+            RewriteAction::Rename(_) => "rename",
+            RewriteAction::Compute(_) => "compute",
+            RewriteAction::Narrow(_) => "narrow",
         }
+    }
+
+    /// Values may turn out not to fit, which somebody has to have said is fine.
+    pub fn loses(&self) -> bool {
+        matches!(self, RewriteAction::Compute(_) | RewriteAction::Narrow(_))
+    }
+
+    /// The column means something else, or has another name: what is stored cannot be read as the new schema has it.
+    pub fn reshapes(&self) -> bool {
+        matches!(self, RewriteAction::Rename(_) | RewriteAction::Compute(_))
     }
 }
 
@@ -83,13 +128,19 @@ fn compare(old: &Schema, next: &Schema, rewrites: bool) -> Result<Vec<Rewrite>, 
         rewrites: rewrites.then(Vec::new),
         path: Vec::new(),
     };
-    if old.key != next.key {
+    // Names alone: values stay, and so do their partitions.
+    let renamed = |name: &String| {
+        let to = next.root.fields.iter().find(|field| renames(&old.root, field) == Some(name.as_str()));
+        to.map_or(name, |field| &field.name).clone()
+    };
+    let renamed = |name: &String| if rewrites { renamed(name) } else { name.clone() };
+    if old.key.iter().map(renamed).ne(next.key.iter().cloned()) {
         changes.refuse("/x-key", "x-key has changed, so events would go to other partitions");
     }
     if old.partitions != next.partitions {
         changes.refuse("/x-partitions", "x-partitions is fixed for a stream's life");
     }
-    if old.event_time != next.event_time {
+    if old.event_time.as_ref().map(renamed) != next.event_time {
         changes.refuse("/x-event-time", "x-event-time has changed, so _time would mean something else");
     }
     if old.extra == Extra::Keep && next.extra == Extra::Drop && rewrites {
@@ -101,7 +152,10 @@ fn compare(old: &Schema, next: &Schema, rewrites: bool) -> Result<Vec<Rewrite>, 
     }
     changes.object(&old.root, &next.root, "");
     changes.guard(old.guard.as_deref(), next.guard.as_deref(), "");
-    if changes.faults.is_empty() { Ok(changes.rewrites.unwrap_or_default()) } else { Err(changes.faults) }
+    let mut rewrites = changes.rewrites.unwrap_or_default();
+    // First: so the others find every field under the name by which the new version knows it.
+    rewrites.sort_by_key(|it| !matches!(it.action, RewriteAction::Rename(_)));
+    if changes.faults.is_empty() { Ok(rewrites) } else { Err(changes.faults) }
 }
 
 struct Changes<'a> {
@@ -117,31 +171,77 @@ struct Changes<'a> {
 
 impl Changes<'_> {
     fn refuse(&mut self, pointer: &str, message: impl Into<String>) {
+        self.refuse_with(pointer, message, NO_GENERATION);
+    }
+
+    fn refuse_with(&mut self, pointer: &str, message: impl Into<String>, hint: &str) {
         let (line, column) = place(&self.next.document, pointer);
-        let hint = if self.rewrites.is_some() { NO_GENERATION } else { GENERATION }.to_owned();
+        let hint = if self.rewrites.is_some() { hint } else { GENERATION }.to_owned();
         self.faults.push(Fault { pointer: pointer.to_owned(), line, column, message: message.into(), hint });
     }
 
     /// Returns whether rows may be rewritten at all.
     fn rewrite(&mut self, pointer: &str, action: RewriteAction) -> bool {
         let Some(rewrites) = &mut self.rewrites else { return false };
-        rewrites.push(Rewrite { pointer: pointer.to_owned(), path: self.path.clone(), action, token: None });
+        rewrites.push(Rewrite { pointer: pointer.to_owned(), path: self.path.clone(), action });
         true
     }
 
-    /// A value of a list or a map belongs to a row, but nobody could tell to which: so only what stands in structs.
-    fn tokenizes(&self, old: &Field, next: &Field) -> bool {
-        let in_structs = self.path.iter().all(|step| matches!(step, Step::Member(_)));
-        in_structs && has_text(&old.kind) && next.token.is_some()
-    }
-
     fn object(&mut self, old: &Object, next: &Object, pointer: &str) {
-        let find = |object: &Object, name: &str| object.names.find(name.as_bytes());
-        for field in &old.fields {
-            let pointer = format!("{pointer}/properties/{}", escape(&field.name));
+        let of_event = self.path.is_empty();
+        let at = |field: &Field| format!("{pointer}/properties/{}", escape(&field.name));
+        // By the old field's place: which field has its values now.
+        let mut heirs: Vec<Option<&Field>> = vec![None; old.fields.len()];
+        let mut computed: Vec<(Option<&Field>, &Field)> = Vec::new();
+        let mut others = Vec::new();
+        for field in &next.fields {
+            let same = find(old, &field.name);
+            let before = same.map(|(_, field)| field);
+            if of_event
+                && field.expression().is_some()
+                && field.expression() != before.and_then(Field::expression)
+            {
+                computed.push((before, field));
+            } else if let Some((place, _)) = renames(old, field).and_then(|name| find(old, name)) {
+                if heirs[place].replace(field).is_some() {
+                    self.refuse(&at(field), "two fields are renamed from one");
+                }
+                if same.is_some() {
+                    let hint = "rename in two changes, one after the other";
+                    self.refuse_with(&at(field), "a field of this name was there already", hint);
+                }
+            } else if let Some((place, _)) = same {
+                others.push((place, field));
+            }
+        }
+        for (place, field) in others {
+            heirs[place].get_or_insert(field);
+        }
+        let makes_anew = |name: &str| computed.iter().any(|(_, field)| field.name == name);
+        for (field, heir) in old.fields.iter().zip(&heirs) {
+            let pointer = at(field);
             self.path.push(Step::Member(field.name.clone()));
-            match find(next, &field.name).and_then(|index| next.fields.get(index)) {
-                Some(new) => self.field(field, new, &pointer),
+            match heir {
+                Some(new) if new.name == field.name => self.field(field, new, &pointer, true),
+                Some(new) => {
+                    let pointer = at(new);
+                    if find(next, &field.name).is_some() && !makes_anew(&field.name) {
+                        self.refuse_with(
+                            &pointer,
+                            "the field that it is renamed from is still there",
+                            ANOTHER_NAME,
+                        );
+                    }
+                    if self.rewrite(&pointer, RewriteAction::Rename(new.name.clone())) {
+                        self.path.pop();
+                        self.path.push(Step::Member(new.name.clone()));
+                        self.field(field, new, &pointer, true);
+                    } else {
+                        self.refuse(&pointer, "the field has another name");
+                    }
+                }
+                // Its values are made anew, in its place.
+                None if makes_anew(&field.name) => {}
                 // What was never stored leaves nothing behind.
                 None if field.privacy == Some(Privacy::Drop) && self.rewrites.is_some() => {}
                 None if self.rewrite(&pointer, RewriteAction::Remove) => {}
@@ -149,9 +249,16 @@ impl Changes<'_> {
             }
             self.path.pop();
         }
-        for field in next.fields.iter().filter(|field| find(old, &field.name).is_none()) {
-            let pointer = format!("{pointer}/properties/{}", escape(&field.name));
-            if field.required {
+        for (before, field) in computed {
+            self.computed(before, field, &at(field));
+        }
+        let is_new = |field: &&Field| {
+            let inherits = heirs.iter().flatten().any(|heir| std::ptr::eq(*heir, *field));
+            !inherits && find(old, &field.name).is_none()
+        };
+        for field in next.fields.iter().filter(is_new) {
+            let pointer = at(field);
+            if field.required && field.expression().is_none_or(|_| !of_event) {
                 self.refuse(&pointer, "a new field must be optional: stored events do not have it");
             }
             if self.extra_kept && field_is_protected(field) {
@@ -161,20 +268,148 @@ impl Changes<'_> {
         if next.closed && !old.closed {
             self.refuse(&format!("{pointer}/additionalProperties"), "unnamed fields were allowed until now");
         }
-        self.count(old.count, next.count, pointer);
+        if !wider_count(old.count, next.count) {
+            self.refuse(pointer, "the bounds of a count have become narrower");
+        }
     }
 
-    fn field(&mut self, old: &Field, next: &Field, pointer: &str) {
+    /// A field of the event whose values are made of the rows' columns.
+    fn computed(&mut self, before: Option<&Field>, next: &Field, pointer: &str) {
+        if self.rewrites.is_none() {
+            let message =
+                if before.is_some() { "the field is computed anew" } else { "the field is computed" };
+            return self.refuse(pointer, message);
+        }
+        if next.key_slot.is_some() || next.is_event_time {
+            return self
+                .refuse(pointer, "a field that says where or when an event belongs cannot be computed");
+        }
+        if next.privacy == Some(Privacy::Drop) {
+            return self
+                .refuse(pointer, "nothing of a dropped field is stored, so there is nothing to compute");
+        }
+        if !next.kind.is_scalar() {
+            return self.refuse(pointer, "only single values can be computed");
+        }
+        let fit = Fit::whole(next, next.required && !next.nullable);
+        if !fit.is_judged(&next.kind) {
+            return self
+                .refuse(pointer, "whether computed values keep the rules of such a field cannot be told");
+        }
+        let text = next.expression().unwrap_or_default().to_owned();
+        let data_type = crate::columns::data_type_of(&next.kind);
+        self.path.push(Step::Member(next.name.clone()));
+        self.rewrite(pointer, RewriteAction::Compute(Arc::new(Expression { text, data_type })));
+        if !fit.is_empty() {
+            self.rewrite(pointer, RewriteAction::Narrow(Arc::new(fit)));
+        }
+        let protects = match (next.privacy, &next.token) {
+            (None | Some(Privacy::Drop), _) => None,
+            (Some(Privacy::Subject), _) => Some(RewriteAction::Hide),
+            (Some(Privacy::Tokenize), Some(rule)) if has_text(&next.kind) => {
+                Some(RewriteAction::Tokenize(rule.domain.clone(), rule.format))
+            }
+            (Some(Privacy::Hash), _) if has_text(&next.kind) => Some(RewriteAction::Hash { json: false }),
+            _ => {
+                self.refuse(pointer, "computed values of this type cannot be protected");
+                None
+            }
+        };
+        if let Some(action) = protects {
+            self.rewrite(pointer, action);
+        }
+        self.path.pop();
+    }
+
+    /// `may_lack`: where there is no value, there may be none; not so in a list or a map.
+    fn field(&mut self, old: &Field, next: &Field, pointer: &str, may_lack: bool) {
+        let mut fit = Fit::default();
+        let mut narrower: Vec<&'static str> = Vec::new();
+        let null_is_fine = next.nullable || may_lack && !next.required;
         if next.required && !old.required {
-            self.refuse(pointer, "the field was optional");
+            narrower.push("the field was optional");
         }
         if old.nullable && !next.nullable {
-            self.refuse(pointer, "the field could be null");
+            narrower.push("the field could be null");
         }
+        let null_was_fine = old.nullable || may_lack && !old.required;
+        fit.needs_value = !null_is_fine && null_was_fine;
+        if !wider_one_of(old.one_of.as_deref(), next.one_of.as_deref()) {
+            narrower.push("values that were listed are no longer");
+            fit.one_of = next.one_of.as_deref().cloned();
+        }
+        if let Some(message) = guard_changes(old.guard.as_deref(), next.guard.as_deref()) {
+            narrower.push(message);
+            fit.guard = next.guard.as_deref().cloned();
+        }
+        let same = same_column(&old.kind, &next.kind);
+        if same && !wider_number(old.kind.number_rules(), next.kind.number_rules()) {
+            narrower.push("the bounds have become narrower");
+            fit.numbers = next.kind.number_rules().cloned();
+        }
+        if same && !wider_text(old.kind.text_rules(), next.kind.text_rules()) {
+            narrower.push("the rules of the text have become narrower");
+            fit.texts = next.kind.text_rules().cloned();
+        }
+        let counts = match (&old.kind, &next.kind) {
+            (Kind::Array(old), Kind::Array(next)) => Some((old.count, next.count)),
+            (Kind::Map(old), Kind::Map(next)) => Some((old.count, next.count)),
+            _ => None,
+        };
+        if let Some((_, next)) = counts.filter(|(old, next)| !wider_count(*old, *next)) {
+            narrower.push("the bounds of a count have become narrower");
+            fit.count = Some(next);
+        }
+        fit.nulls = null_is_fine;
+        fit.json = matches!(next.kind, Kind::Json(_));
+        // Nothing is stored of what is dropped.
+        let dropped = next.privacy == Some(Privacy::Drop) && self.rewrites.is_some();
+        if !narrower.is_empty() && !dropped {
+            // What a protected value was, nobody can tell.
+            let judged = matches!(old.privacy, None | Some(Privacy::Subject))
+                && !matches!(&old.kind, Kind::Json(Some(_)))
+                && fit.is_judged(&old.kind);
+            if !(judged && self.rewrite(pointer, RewriteAction::Narrow(Arc::new(fit)))) {
+                for message in narrower {
+                    self.refuse(pointer, message);
+                }
+            }
+        }
+        self.privacy(old, next, pointer);
+        match (&old.kind, &next.kind) {
+            (Kind::Json(old), Kind::Json(next)) => self.marks(old.as_deref(), next.as_deref(), pointer),
+            (Kind::Object(old), Kind::Object(next)) => self.object(old, next, pointer),
+            (Kind::Array(old), Kind::Array(next)) => {
+                if next.unique && !old.unique {
+                    self.refuse(pointer, "items could be equal until now");
+                }
+                self.path.push(Step::Items);
+                self.field(&old.element, &next.element, &format!("{pointer}/items"), false);
+                self.path.pop();
+            }
+            (Kind::Map(old), Kind::Map(next)) => {
+                self.path.push(Step::Values);
+                self.field(&old.value, &next.value, &format!("{pointer}/additionalProperties"), false);
+                self.path.pop();
+            }
+            _ if same => {}
+            _ => {
+                let hint = "undo this change, or say how values are made of those that are there: \"x-from\": \"CAST(a AS BIGINT)\", at a field of the event itself";
+                self.refuse_with(pointer, "the field's type has changed", hint);
+            }
+        }
+    }
+
+    fn privacy(&mut self, old: &Field, next: &Field, pointer: &str) {
         if old.privacy != next.privacy {
+            let hashed = has_text(&old.kind) || matches!(old.kind, Kind::Json(None));
             let action = match (old.privacy, next.privacy) {
-                (None, Some(Privacy::Hash)) if has_text(&old.kind) => Some(RewriteAction::Hash),
-                (None, Some(Privacy::Tokenize)) if self.tokenizes(old, next) => Some(RewriteAction::Tokenize),
+                (None, Some(Privacy::Hash)) if hashed => {
+                    Some(RewriteAction::Hash { json: !has_text(&old.kind) })
+                }
+                (None, Some(Privacy::Tokenize)) if has_text(&old.kind) => {
+                    next.token.as_ref().map(|rule| RewriteAction::Tokenize(rule.domain.clone(), rule.format))
+                }
                 (None | Some(Privacy::Hash | Privacy::Tokenize), Some(Privacy::Drop)) => {
                     Some(RewriteAction::Drop)
                 }
@@ -183,65 +418,57 @@ impl Changes<'_> {
             };
             if !action.is_some_and(|action| self.rewrite(pointer, action)) {
                 self.refuse(pointer, "the field's protection has changed");
-            } else if let (Some(RewriteAction::Tokenize), Some(rule)) = (action, &next.token)
-                && let Some(rewrite) = self.rewrites.as_mut().and_then(|rewrites| rewrites.last_mut())
-            {
-                rewrite.token = Some((rule.domain.clone(), rule.format));
             }
         }
         let tokens = |field: &Field| field.token().map(|rule| (rule.domain().to_owned(), rule.format()));
         if old.privacy == next.privacy && tokens(old) != tokens(next) {
             self.refuse(pointer, "the domain or the format of the field's tokens has changed");
         }
-        if !wider_one_of(old.one_of.as_deref(), next.one_of.as_deref()) {
-            self.refuse(pointer, "values that were listed are no longer");
-        }
-        self.guard(old.guard.as_deref(), next.guard.as_deref(), pointer);
-        match (&old.kind, &next.kind) {
-            (Kind::Json(_), Kind::Json(_)) => {}
-            (Kind::Object(old), Kind::Object(next)) => self.object(old, next, pointer),
-            (Kind::Array(old), Kind::Array(next)) => {
-                if next.unique && !old.unique {
-                    self.refuse(pointer, "items could be equal until now");
-                }
-                self.count(old.count, next.count, pointer);
-                self.path.push(Step::Items);
-                self.field(&old.element, &next.element, &format!("{pointer}/items"));
-                self.path.pop();
+    }
+
+    /// What is protected inside of JSON text.
+    fn marks(&mut self, old: Option<&Marks>, next: Option<&Marks>, pointer: &str) {
+        let action = match (old, next) {
+            (None, None) => return,
+            (Some(old), Some(next)) if old.protect_as(next) => return,
+            (old, Some(next)) if old.is_none_or(|old| old.protect_less_than(next)) => {
+                RewriteAction::Protect(Arc::new(Protecting { before: old.cloned(), next: next.clone() }))
             }
-            (Kind::Map(old), Kind::Map(next)) => {
-                self.count(old.count, next.count, pointer);
-                self.path.push(Step::Values);
-                self.field(&old.value, &next.value, &format!("{pointer}/additionalProperties"));
-                self.path.pop();
-            }
-            (a, b) if same_column(a, b) => {
-                if !wider_number(a.number_rules(), b.number_rules()) {
-                    self.refuse(pointer, "the bounds have become narrower");
-                }
-                if !wider_text(a.text_rules(), b.text_rules()) {
-                    self.refuse(pointer, "the rules of the text have become narrower");
-                }
-            }
-            _ => self.refuse(pointer, "the field's type has changed"),
+            _ => return self.refuse(pointer, "what is protected inside of the value has changed"),
+        };
+        if !self.rewrite(pointer, action) {
+            self.refuse(pointer, "what is protected inside of the value has changed");
         }
     }
 
-    /// Whether one demand is wider than another, nobody can tell; only that it is the same, or gone.
     fn guard(&mut self, old: Option<&Guard>, next: Option<&Guard>, pointer: &str) {
-        match (old, next) {
-            (_, None) => {}
-            (Some(old), Some(next)) if old.meaning == next.meaning => {}
-            (Some(_), Some(_)) => self.refuse(pointer, "the rules beside the field's type have changed"),
-            (None, Some(_)) => self.refuse(pointer, "there were no rules beside the field's type until now"),
+        if let Some(message) = guard_changes(old, next) {
+            self.refuse(pointer, message);
         }
     }
+}
 
-    fn count(&mut self, old: Count, next: Count, pointer: &str) {
-        if !wider_count(old, next) {
-            self.refuse(pointer, "the bounds of a count have become narrower");
-        }
+/// Whether one demand is wider than another, nobody can tell; only that it is the same, or gone.
+fn guard_changes(old: Option<&Guard>, next: Option<&Guard>) -> Option<&'static str> {
+    match (old, next) {
+        (_, None) => None,
+        (Some(old), Some(next)) if old.meaning == next.meaning => None,
+        (Some(_), Some(_)) => Some("the rules beside the field's type have changed"),
+        (None, Some(_)) => Some("there were no rules beside the field's type until now"),
     }
+}
+
+fn find<'o>(object: &'o Object, name: &str) -> Option<(usize, &'o Field)> {
+    let place = object.names.find(name.as_bytes())?;
+    Some((place, object.fields.get(place)?))
+}
+
+/// The field of `old` whose values `field` has now. What a version says for the first time counts, what it repeats does not.
+fn renames<'o>(old: &'o Object, field: &Field) -> Option<&'o str> {
+    let from = field.renamed_from().filter(|from| *from != field.name)?;
+    let said = find(old, &field.name).and_then(|(_, before)| before.renamed_from());
+    let (_, before) = find(old, from).filter(|_| said != Some(from))?;
+    Some(&before.name)
 }
 
 /// Can the text that a producer sent be told from what is stored?
@@ -317,117 +544,4 @@ fn escape(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn schema(body: &str) -> Schema {
-        match Schema::parse(&format!("{{\"type\":\"object\",{body}}}")) {
-            Ok(checked) => checked.schema,
-            Err(faults) => panic!("{body}: {faults:?}"),
-        }
-    }
-
-    #[track_caller]
-    fn check(old: &str, next: &str, expected: Option<&str>) {
-        match (schema(old).check_change(&schema(next)), expected) {
-            (Ok(()), None) => {}
-            (Err(faults), Some(expected)) => {
-                assert!(faults.iter().any(|fault| fault.message.contains(expected)), "{faults:?}");
-            }
-            (result, expected) => panic!("{old} -> {next}: {result:?}, expected {expected:?}"),
-        }
-    }
-
-    #[test]
-    fn a_schema_may_become_wider() {
-        let a = r#""properties":{"a":{"type":"integer","minimum":1,"maximum":5}}"#;
-        check(a, a, None);
-        check(
-            a,
-            r#""properties":{"b":{"type":"string"},"a":{"type":"integer","minimum":1,"maximum":5}}"#,
-            None,
-        );
-        check(a, r#""properties":{"a":{"type":"integer","minimum":0,"maximum":5.5}}"#, None);
-        check(a, r#""properties":{"a":{"type":["integer","null"]}},"x-mode":"reject""#, None);
-        check(
-            r#""properties":{"a":{"type":"string","enum":["x"],"maxLength":3}},"required":["a"]"#,
-            r#""properties":{"a":{"type":"string","enum":["y","x"],"maxLength":4}}"#,
-            None,
-        );
-        check(
-            r#""properties":{"o":{"type":"object","properties":{"a":{"type":"integer"}}}}"#,
-            r#""properties":{"o":{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"}}}}"#,
-            None,
-        );
-        check(
-            r#""properties":{"a":{"type":"integer","multipleOf":6}}"#,
-            r#""properties":{"a":{"type":"integer","multipleOf":3}}"#,
-            None,
-        );
-    }
-
-    #[test]
-    fn a_schema_must_not_become_narrower_or_mean_something_else() {
-        let a = r#""properties":{"a":{"type":"integer","minimum":1,"maximum":5}}"#;
-        let with = |rest: &str| format!("{a},{rest}");
-        check(a, r#""properties":{}"#, Some("has gone"));
-        check(a, r#""properties":{"a":{"type":"number","minimum":1,"maximum":5}}"#, Some("type has changed"));
-        check(
-            a,
-            r#""properties":{"a":{"type":"integer","exclusiveMinimum":1,"maximum":5}}"#,
-            Some("narrower"),
-        );
-        check(a, r#""properties":{"a":{"type":"integer","minimum":1,"maximum":4}}"#, Some("narrower"));
-        check(a, &with(r#""required":["a"]"#), Some("was optional"));
-        check(a, &with(r#""additionalProperties":false"#), Some("unnamed fields were allowed"));
-        check(a, &with(r#""x-extra":"refuse""#), Some("unnamed fields has changed"));
-        check(a, &with(r#""x-partitions":2"#), Some("fixed"));
-        check(
-            &with(r#""required":["a"],"x-key":["a"]"#),
-            &with(r#""required":["a"]"#),
-            Some("other partitions"),
-        );
-        check(
-            a,
-            r#""properties":{"a":{"type":"integer","minimum":1,"maximum":5,"x-privacy":"hash"}},"x-extra":"keep""#,
-            Some("protection"),
-        );
-        let tokens = |rest: &str| {
-            format!(
-                r#""properties":{{"a":{{"type":"string","pattern":"^[0-9]{{6}}$","x-privacy":"tokenize"{rest}}}}}"#
-            )
-        };
-        check(&tokens(""), &tokens(r#","x-token-domain":"a""#), None);
-        check(&tokens(""), &tokens(r#","x-token-domain":"b""#), Some("domain or the format"));
-        check(&tokens(""), &tokens(r#","x-token-format":"digits""#), Some("domain or the format"));
-        check(
-            r#""properties":{"a":{"type":"string","x-privacy":"hash"}}"#,
-            r#""properties":{"a":{"type":"string","x-privacy":"tokenize"}}"#,
-            Some("protection"),
-        );
-        check(
-            a,
-            r#""properties":{"a":{"type":"integer","minimum":1,"maximum":5},"b":{"type":"string","x-privacy":"drop"}},"x-extra":"keep""#,
-            Some("stand unprotected"),
-        );
-        check(a, r#""properties":{"a":{"type":"integer","enum":[1]}}"#, Some("no longer"));
-        check(
-            r#""properties":{"a":{"type":"array","items":{"type":"string"}}}"#,
-            r#""properties":{"a":{"type":"array","items":{"type":"string","pattern":"a"},"maxItems":1}}"#,
-            Some("narrower"),
-        );
-        check(
-            r#""properties":{"a":{"type":"integer","multipleOf":3}}"#,
-            r#""properties":{"a":{"type":"integer","multipleOf":6}}"#,
-            Some("narrower"),
-        );
-    }
-
-    #[test]
-    fn a_refused_change_has_a_place() {
-        let old = schema(r#""properties":{"a":{"type":"integer"}}"#);
-        let next = schema("\n\"properties\":{\n  \"a\":{\"type\":\"string\"}}");
-        let faults = old.check_change(&next).unwrap_err();
-        assert_eq!((faults[0].pointer.as_str(), faults[0].line, faults[0].column), ("/properties/a", 3, 7));
-    }
-}
+mod tests;

@@ -33,6 +33,7 @@ const NAMING_COST_MAX: u64 = 500_000;
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 /// The check of one value.
+#[derive(Clone)]
 pub(crate) struct Guard {
     /// Where its part of the schema stands in the document.
     pub pointer: String,

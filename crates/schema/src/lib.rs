@@ -23,7 +23,7 @@ mod rules;
 mod schema;
 
 pub use decode::{Applied, DecodeLimits, Decoder, Format, KvFields, Record, Rejected, RowInfo};
-pub use evolve::{Rewrite, RewriteAction, Step};
+pub use evolve::{Expression, Fit, Protecting, Rewrite, RewriteAction, Step};
 pub use format::date_time;
 pub use generate::{Generator, NotMade};
 pub use json::{JsonFault, Member, MemberValue, Members};

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What the parts of one schema say, as a graph: parts may refer to one another in circles.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Marks {
     /// The first is that of the whole value.
     pub(crate) parts: Vec<Part>,
@@ -20,7 +20,7 @@ pub struct Marks {
 }
 
 /// One part of a schema. All numbers are indexes of `Marks::parts`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Part {
     pub privacy: Option<Privacy>,
     /// Those that apply to the same value.
@@ -60,12 +60,52 @@ impl Marks {
 
     /// Appends the checked value `json` as it may be stored.
     pub(crate) fn protect(&self, json: &[u8], key: &HashKey, out: &mut Vec<u8>) -> LeftOut {
+        self.protect_further(None, json, key, out)
+    }
+
+    /// The same, of a value that `before` has protected already. `before` has the same parts.
+    pub(crate) fn protect_further(
+        &self,
+        before: Option<&Marks>,
+        json: &[u8],
+        key: &HashKey,
+        out: &mut Vec<u8>,
+    ) -> LeftOut {
         let mut scanner = Scanner::new(json, crate::json::DEPTH_MAX);
         scanner.space();
-        let mut writer = Writer { marks: self, key, out, left_out: LeftOut::default() };
+        let mut writer = Writer { marks: self, before, key, out, left_out: LeftOut::default() };
         // A fault ends the text early; it cannot come, since the value was checked.
         let _ = writer.value(&mut scanner, &self.closure(&[0]));
         writer.left_out
+    }
+
+    /// Do both protect alike, whatever the value?
+    pub(crate) fn protect_as(&self, other: &Marks) -> bool {
+        self.compare(other, |one, other| one == other) && self.drop_undescribed == other.drop_undescribed
+    }
+
+    /// Does `other` describe a value alike, and protect all that this does, or more?
+    pub(crate) fn protect_less_than(&self, other: &Marks) -> bool {
+        // Where an item is left out, the places of those behind it in a stored list are not what they were.
+        let places_moved = self.parts.iter().any(|part| !part.prefix.is_empty())
+            && self.parts.iter().any(|part| part.privacy == Some(Privacy::Drop));
+        !places_moved
+            && self.compare(other, |one, other| strictness(one) <= strictness(other))
+            && (!self.drop_undescribed || other.drop_undescribed)
+    }
+
+    fn compare(&self, other: &Marks, fits: impl Fn(Option<Privacy>, Option<Privacy>) -> bool) -> bool {
+        let alike = |one: &Part, other: &Part| {
+            let patterns = |part: &Part| -> Vec<(String, usize)> {
+                part.patterns.iter().map(|(regex, to)| (regex.as_str().to_owned(), *to)).collect()
+            };
+            let (a, b) = (one, other);
+            (&a.same, &a.properties, a.others, &a.any_member, &a.prefix, &a.items, a.describes)
+                == (&b.same, &b.properties, b.others, &b.any_member, &b.prefix, &b.items, b.describes)
+                && patterns(a) == patterns(b)
+                && fits(a.privacy, b.privacy)
+        };
+        self.parts.len() == other.parts.len() && self.parts.iter().zip(&other.parts).all(|(a, b)| alike(a, b))
     }
 
     /// `parts` and all that apply to the same value.
@@ -82,12 +122,8 @@ impl Marks {
     }
 
     fn privacy(&self, active: &[usize]) -> Option<Privacy> {
-        active.iter().filter_map(|&index| self.parts[index].privacy).max_by_key(|privacy| match privacy {
-            Privacy::Subject => 0,
-            Privacy::Tokenize => 1,
-            Privacy::Hash => 2,
-            Privacy::Drop => 3,
-        })
+        let marks = active.iter().filter_map(|&index| self.parts[index].privacy);
+        marks.max_by_key(|privacy| strictness(Some(*privacy)))
     }
 
     /// What applies to the member `name`; `None` where nothing describes it.
@@ -118,8 +154,20 @@ impl Marks {
     }
 }
 
+fn strictness(privacy: Option<Privacy>) -> u8 {
+    match privacy {
+        None => 0,
+        Some(Privacy::Subject) => 1,
+        Some(Privacy::Tokenize) => 2,
+        Some(Privacy::Hash) => 3,
+        Some(Privacy::Drop) => 4,
+    }
+}
+
 struct Writer<'a> {
     marks: &'a Marks,
+    /// What has protected the value already.
+    before: Option<&'a Marks>,
     key: &'a HashKey,
     out: &'a mut Vec<u8>,
     left_out: LeftOut,
@@ -132,7 +180,7 @@ impl Writer<'_> {
             b'{' if !active.is_empty() => self.object(scanner, active),
             b'[' if !active.is_empty() => self.array(scanner, active),
             b'{' | b'[' | b'n' => self.copy(scanner, start),
-            _ if self.marks.privacy(active) == Some(Privacy::Hash) => {
+            _ if self.marks.privacy(active) == Some(Privacy::Hash) && !self.is_hashed(active) => {
                 scanner.skip(&mut KeySet::default()).ok()?;
                 let digest = self.key.digest(&digest_text(scanner.slice(start)));
                 write_string(&digest, self.out);
@@ -140,6 +188,11 @@ impl Writer<'_> {
             }
             _ => self.copy(scanner, start),
         }
+    }
+
+    /// Is the value a digest already?
+    fn is_hashed(&self, active: &[usize]) -> bool {
+        self.before.is_some_and(|before| before.privacy(active) == Some(Privacy::Hash))
     }
 
     fn copy(&mut self, scanner: &mut Scanner<'_>, start: usize) -> Option<()> {

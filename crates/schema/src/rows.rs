@@ -10,7 +10,7 @@ mod tables;
 pub use codec::{Encoding, RowsError, decode, decode_columns, encode};
 pub use json::to_json;
 pub use plain::encode_parts;
-pub use rewrite::{Protection, rewrite};
+pub use rewrite::{Change, Computed, Computing, Means, Misfit, Misfits, Protection, rewrite};
 pub use tables::{
     Optional, adapt, body_schema, ledger_table_batch, ledger_table_schema, rejects_body_schema,
     rejects_table_batch, rejects_table_schema, table_batch, table_columns_of,

@@ -46,7 +46,7 @@ pub(crate) struct Bound {
     pub exclusive: bool,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NumberRules {
     pub(crate) minimum: Option<Bound>,
     pub(crate) maximum: Option<Bound>,
@@ -137,14 +137,14 @@ fn whole_floor(limit: &Exact) -> Option<i64> {
 }
 
 /// A regular expression of the schema, searched for anywhere in the text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pattern {
     /// As the schema has it.
     pub source: String,
     pub regex: Regex,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TextRules {
     pub(crate) chars: Count,
     pub(crate) pattern: Option<Pattern>,
@@ -175,7 +175,7 @@ impl TextRules {
 }
 
 /// The values of `enum` or `const`, apart by type.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OneOf {
     /// Sorted.
     Texts(Vec<Vec<u8>>),

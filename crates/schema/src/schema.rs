@@ -215,6 +215,17 @@ pub struct Field {
     /// This field's place in `x-key`.
     pub(crate) key_slot: Option<usize>,
     pub(crate) is_event_time: bool,
+    /// Where rows of older versions have its values.
+    pub(crate) origin: Option<Box<Origin>>,
+}
+
+/// Where a field's values come from in rows of a version that did not say so yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// `x-renamed-from`: the name that the field had.
+    pub(crate) renamed_from: Option<String>,
+    /// `x-from`: an SQL expression over the columns of that version.
+    pub(crate) expression: Option<String>,
 }
 
 impl Field {
@@ -242,6 +253,14 @@ impl Field {
     /// How its values are tokenised, if they are.
     pub fn token(&self) -> Option<&TokenRule> {
         self.token.as_deref()
+    }
+
+    pub(crate) fn renamed_from(&self) -> Option<&str> {
+        self.origin.as_ref()?.renamed_from.as_deref()
+    }
+
+    pub(crate) fn expression(&self) -> Option<&str> {
+        self.origin.as_ref()?.expression.as_deref()
     }
 
     /// A text stands in the column instead of the value: its digest, or its token.

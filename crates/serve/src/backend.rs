@@ -64,6 +64,16 @@ pub enum RevealRefused {
     Failed(String),
 }
 
+/// Why there is no plan.
+#[derive(Debug)]
+pub enum PlanRefused {
+    /// It is no schema document: its first fault.
+    Document(String),
+    /// One is being made.
+    Busy,
+    Failed(String),
+}
+
 #[async_trait]
 pub trait Backend: Send + Sync {
     /// The tables as of now, for a statement in which these names stand.
@@ -73,6 +83,11 @@ pub trait Backend: Send + Sync {
     /// table. `table` is a stream's name, or `rejects` or `ledger`.
     async fn versions(&self, _table: &str) -> Result<Option<Vec<Value>>, CutFailed> {
         Ok(None)
+    }
+
+    /// What would come of this schema document for the stream's table, and its rows.
+    async fn plan(&self, _stream: &str, _document: String) -> Result<Value, PlanRefused> {
+        Err(PlanRefused::Failed("there are no plans here".to_owned()))
     }
 
     /// Runs statements over a cut.

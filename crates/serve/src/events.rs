@@ -2,11 +2,11 @@
 //! Always: no event of the range is left out and none comes twice; offsets are not dense and gaps are stepped over;
 //! `Next` is where to go on. A page ends at its limit of events or of bytes, whichever is first.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use arrow::{
     array::{Array, AsArray, MapArray, RecordBatch, StringArray},
-    datatypes::{Int32Type, Int64Type, TimestampMicrosecondType},
+    datatypes::{Field, Int32Type, Int64Type, TimestampMicrosecondType},
 };
 use axum::{
     body::Bytes,
@@ -17,7 +17,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use hw_event::Partition;
 use hw_query::QueryError;
-use hw_schema::{Schema, rows::to_json};
+use hw_schema::{Schema, Stream, rows::to_json};
 use serde_json::Value;
 
 use crate::{
@@ -139,9 +139,9 @@ pub(crate) async fn events(
     let select = format!("SELECT * {of_partition} AND _offset >= {start}");
     let order = format!("ORDER BY _offset LIMIT {}", page.limit);
     let near = start.saturating_add(i64::from(page.limit) * OFFSETS_PER_EVENT);
-    let mut lines = read(&reads, schema, &format!("{select} AND _offset < {near} {order}")).await?;
+    let mut lines = read(&reads, stream, &format!("{select} AND _offset < {near} {order}")).await?;
     if lines.events < page.limit && !lines.full {
-        lines = read(&reads, schema, &format!("{select} {order}")).await?;
+        lines = read(&reads, stream, &format!("{select} {order}")).await?;
     }
     let next = lines.last.map_or(start, |offset| offset.saturating_add(1));
     let spare = room.num_permits().saturating_sub(lines.text.len().div_ceil(1024));
@@ -181,10 +181,11 @@ struct Lines {
     full: bool,
 }
 
-async fn read(reads: &Reads, schema: &Schema, statement: &str) -> Result<Lines, Problem> {
+async fn read(reads: &Reads, stream: &Stream, statement: &str) -> Result<Lines, Problem> {
     let mut answer = reads.run(statement).await?;
     let mut lines = Lines::default();
     while let Some(batch) = answer.try_next().await? {
+        let Some(schema) = schema_of(stream, &batch) else { return Err(no_stream()) };
         for start in (0..batch.num_rows()).step_by(ROWS_AT_A_TIME) {
             let rows = batch.slice(start, ROWS_AT_A_TIME.min(batch.num_rows() - start));
             write(schema, &rows, &mut lines)?;
@@ -194,6 +195,18 @@ async fn read(reads: &Reads, schema: &Schema, statement: &str) -> Result<Lines, 
         }
     }
     Ok(lines)
+}
+
+/// The newest version that has these columns: until the swap of a generation the table may still have those of an older one.
+fn schema_of<'s>(stream: &'s Stream, batch: &RecordBatch) -> Option<&'s Schema> {
+    let columns = batch.schema_ref();
+    let has = |field: &Field| {
+        let found = columns.column_with_name(field.name());
+        found.is_some_and(|(_, found)| found.data_type() == field.data_type())
+    };
+    let fits = |schema: &&Arc<Schema>| schema.user_columns().fields().iter().all(|field| has(field));
+    let versions = stream.versions.iter();
+    versions.clone().rev().find(fits).or(versions.last()).map(|schema| &**schema)
 }
 
 fn write(schema: &Schema, batch: &RecordBatch, lines: &mut Lines) -> Result<(), Problem> {

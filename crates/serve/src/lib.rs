@@ -14,6 +14,7 @@ mod links;
 mod listen;
 mod openapi;
 mod outgoing;
+mod plan;
 mod problem;
 mod rejects;
 mod sql;
@@ -32,7 +33,8 @@ use http::StatusCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use backend::{
-    Backend, BackupRefused, CutFailed, RevealAsked, RevealRefused, TokenRevealed, VERSIONS_MAX, VerifyRefused,
+    Backend, BackupRefused, CutFailed, PlanRefused, RevealAsked, RevealRefused, TokenRevealed, VERSIONS_MAX,
+    VerifyRefused,
 };
 pub use erasures::{EraseRefused, EraseRequest, Erasures};
 pub use guard::Guard;
@@ -63,6 +65,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/v1/streams", get(streams::streams))
         .route("/v1/streams/{stream}", get(streams::stream))
         .route("/v1/streams/{stream}/versions", get(streams::versions))
+        .route("/v1/streams/{stream}/plan", post(plan::plan))
         .route("/v1/streams/{stream}/events", get(events::events))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(reads)

@@ -28,6 +28,7 @@ mod million;
 mod mistakes;
 mod notations;
 mod repair;
+mod reshape;
 mod retention;
 mod scanner;
 mod sensors;

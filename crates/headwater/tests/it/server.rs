@@ -60,6 +60,17 @@ impl Server {
         })
     }
 
+    /// With words behind the command, such as `--null-misfits`.
+    pub fn try_start_saying(
+        project: &Path,
+        data: &Path,
+        words: &str,
+    ) -> Result<Server, (ExitStatus, String)> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("exec \"$0\" \"$@\" {words}"), BINARY]);
+        Server::try_start_as(shell, project, data, &[])
+    }
+
     /// Under strace, which writes the files that are opened to `trace`.
     pub fn start_traced(project: &Path, data: &Path, trace: &Path, settings: &[&str]) -> Server {
         let mut strace = Command::new("strace");

@@ -289,6 +289,10 @@ impl Compactor {
         let Some(committed) = self.lake.committed(table).filter(|_| !self.lake.offers.has(table)) else {
             return Ok(false);
         };
+        if lock(&self.lake.held).contains(&table) {
+            // All of it is about to be rewritten, and what is done of that counts by its old files.
+            return Ok(false);
+        }
         let version = committed.snapshot.version;
         let now = self.lake.keeping().now_millis();
         let seen = self.seen.entry(table).or_insert(Seen { version, since_millis: now, done: None });

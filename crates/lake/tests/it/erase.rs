@@ -10,7 +10,7 @@ use crate::fixture::{READING, World, data_files, integers, read_delta, rejects_d
 const TABLE: Table = Table::Stream(READING);
 
 /// Rows of these subjects.
-struct Of(Vec<String>);
+pub struct Of(pub Vec<String>);
 
 impl Doomed for Of {
     fn columns(&self) -> Vec<&str> {

@@ -10,6 +10,7 @@ mod failures;
 mod fixture;
 mod follow;
 mod formats;
+mod generation;
 mod growth;
 mod history;
 mod rot;

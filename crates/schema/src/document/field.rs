@@ -125,6 +125,7 @@ impl<'d> Reader<'d> {
             guard: self.guard_beside(node, found.name, pointer),
             key_slot: None,
             is_event_time: false,
+            origin: None,
         })
     }
 
@@ -163,6 +164,7 @@ impl<'d> Reader<'d> {
             guard: (!anything).then(|| self.guard(pointer, meaning, effort)),
             key_slot: None,
             is_event_time: false,
+            origin: None,
         })
     }
 

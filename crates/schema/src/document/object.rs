@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use super::{
     NAME_BYTES_MAX, Reader,
     field::{Place, short},
-    join, pattern,
+    join,
+    origin::origin,
+    pattern,
     residual::has_fields,
     tree::{Member, Node, Value},
 };
@@ -80,6 +82,7 @@ impl<'d> Reader<'d> {
                 always: place.always && required,
             };
             let Some(mut field) = self.field(&member.value, name, required, place) else { continue };
+            field.origin = origin(&member.value);
             if field.column.is_some() {
                 field.column = Some(columns);
                 columns += 1;

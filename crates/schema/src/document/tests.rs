@@ -248,6 +248,48 @@ fn fields_are_judged_one_by_one() {
     }
 }
 
+/// `x-renamed-from` and `x-from` are said of a field with a column.
+#[test]
+fn where_older_values_are_is_said_of_a_field() {
+    for fine in [
+        r#"{"type":"string","x-renamed-from":"w"}"#,
+        r#"{"type":"integer","x-from":"CAST(w AS BIGINT)"}"#,
+        r#"{"anyOf":[{"type":"string"},{"type":"null"}],"x-renamed-from":"w"}"#,
+        r#"{"type":"object","properties":{"a":{"type":"string","x-renamed-from":"b"},"x-from":{"type":"integer"}}}"#,
+        r#"{"type":"array","items":{"type":"object","properties":{"a":{"type":"string","x-renamed-from":"b"}}}}"#,
+    ] {
+        check_field(fine, "fine");
+    }
+    let at = |rest: &str| format!("/properties/v{rest}");
+    for (field, expected) in [
+        (r#"{"type":"string","x-renamed-from":""}"#, at("/x-renamed-from: this is no name of a field")),
+        (r#"{"type":"string","x-renamed-from":7}"#, at("/x-renamed-from: this is no name of a field")),
+        (r#"{"type":"string","x-from":[]}"#, at("/x-from: this is no expression")),
+        (
+            r#"{"type":"string","x-from":"a","x-renamed-from":"b"}"#,
+            at("/x-renamed-from: a field is renamed, or computed"),
+        ),
+        (
+            r#"{"type":"object","properties":{"a":{"type":"string","x-from":"b"}}}"#,
+            at("/properties/a/x-from: only fields of the event itself are computed"),
+        ),
+        (
+            r#"{"type":"array","items":{"type":"string","x-renamed-from":"b"}}"#,
+            at("/items/x-renamed-from: x-renamed-from is said of a named field with a column of its own"),
+        ),
+        (
+            r#"{"oneOf":[{"type":"object","properties":{"a":{"x-renamed-from":"b"}}},{"type":"string"}]}"#,
+            at(
+                "/oneOf/0/properties/a/x-renamed-from: x-renamed-from is said of a named field with a column of its own",
+            ),
+        ),
+    ] {
+        check_field(field, &expected);
+    }
+    let long = format!(r#"{{"type":"string","x-from":"{}"}}"#, "a".repeat(5000));
+    check_field(&long, &at("/x-from: the expression is longer than 4096 bytes"));
+}
+
 #[test]
 fn names_that_a_lake_cannot_hold_are_refused() {
     for name in [

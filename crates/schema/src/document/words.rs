@@ -98,12 +98,14 @@ pub(super) const WORDS: &[&str] = &[
     "x-compatibility",
     "x-event-time",
     "x-extra",
+    "x-from",
     "x-key",
     "x-mode",
     "x-notation",
     "x-partitions",
     "x-precision",
     "x-privacy",
+    "x-renamed-from",
     "x-retention",
     "x-scale",
     "x-time",
@@ -116,7 +118,7 @@ pub(super) fn word(name: &str) -> Option<Word> {
     Some(match name {
         "title" | "description" | "default" | "examples" | "$schema" | "$id" | "$comment" | "deprecated"
         | "readOnly" | "writeOnly" | "contentMediaType" | "contentSchema" | "$defs" | "definitions"
-        | "$anchor" | "$dynamicAnchor" | "$vocabulary" => Word::Annotation,
+        | "$anchor" | "$dynamicAnchor" | "$vocabulary" | "x-from" | "x-renamed-from" => Word::Annotation,
         "type" | "enum" | "const" | "$ref" | "x-privacy" | "x-token-domain" | "x-token-format" => {
             Word::Rule(ANY)
         }
@@ -180,6 +182,8 @@ pub(super) fn is_remark(name: &str) -> bool {
             | "writeOnly"
             | "contentMediaType"
             | "contentSchema"
+            | "x-from"
+            | "x-renamed-from"
     )
 }
 

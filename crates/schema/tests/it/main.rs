@@ -10,6 +10,7 @@ mod oracle;
 mod payloads;
 mod protobuf;
 mod random_schema;
+mod rewriting;
 mod rows;
 mod schema_suite;
 mod tokens;
