@@ -18,7 +18,10 @@ use datafusion::{
     },
     error::DataFusionError,
     execution::runtime_env::RuntimeEnv,
-    logical_expr::{EmptyRelation, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Volatility},
+    logical_expr::{
+        EmptyRelation, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Volatility,
+        physical_planning_context::PhysicalPlanningContext,
+    },
     physical_expr::{PhysicalExpr, create_physical_expr},
 };
 
@@ -128,7 +131,13 @@ fn plan(text: &str, columns: &SchemaRef, to: &DataType) -> Result<Expression, Qu
             "the expression gives {from}, the column is {to}: write CAST(… AS …)"
         )));
     }
-    let physical = create_physical_expr(expression, schema, state.execution_props()).map_err(engine)?;
+    let physical = create_physical_expr(
+        expression,
+        schema,
+        state.execution_props(),
+        &PhysicalPlanningContext::default(),
+    )
+    .map_err(engine)?;
     Ok(Expression { physical, to: to.clone() })
 }
 

@@ -39,7 +39,7 @@ fn old_event(id: usize) -> Value {
     json!({
         "id": id, "price": id as f64 / 4.0, "mail": format!("m{id}@x"),
         "size": if id.is_multiple_of(10) { CANARY.to_owned() } else { (id % 100).to_string() },
-        "state": ["a", "b", "c"][id % 3], "place": {"lat": id % 100, "room": "r"}, "first": "A", "last": format!("B{}", id % 7),
+        "state": (["a", "b", "c"][id % 3]), "place": {"lat": id % 100, "room": "r"}, "first": "A", "last": format!("B{}", id % 7),
     })
 }
 
