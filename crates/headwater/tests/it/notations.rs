@@ -334,7 +334,7 @@ async fn rejects_of_payloads_come_back_in_their_own_notation() {
     // For good: bytes of Protobuf become a row by an expression.
     let (status, _) = server.post("p", "application/protobuf", &b"\x08\x09\x10\x09"[..]).await;
     assert_eq!(status, 422);
-    let order = json!({"stream": "p", "expr": "replace(event, '\"kind\":9', '\"kind\":\"A\"')"});
+    let order = json!({"stream": "p", "expr": "replace(event, '\"@9\"', '\"A\"')"});
     let report = crate::repair::to_its_end(&server, "fix", &order).await;
     let told = (&report["passed"], &report["failed"], &report["not_corrected"]);
     assert_eq!(told, (&json!(1), &json!(1), &json!(1)), "{report}");

@@ -187,6 +187,8 @@ async fn compute_over_json(
                 continue;
             };
             let json = inner.gate.json_of(stream.as_str(), *written, payload);
+            // Not what the expression made of no text.
+            rejects[place].computed = None;
             let Some(text) = json.and_then(|json| String::from_utf8(json).ok()) else { continue };
             bytes += text.len();
             texts.push(text);
