@@ -154,7 +154,9 @@ pub struct TextRules {
 impl TextRules {
     /// `text` is valid UTF-8.
     pub(crate) fn check(&self, text: &[u8]) -> Result<(), Broken> {
-        if self.chars != Count::ANY {
+        // A character has one to four bytes: mostly their number says enough.
+        let bytes = text.len() as u64;
+        if bytes.div_ceil(4) < self.chars.min || bytes > self.chars.max {
             // Bytes that continue a character begin with the bits 10.
             let chars = text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count() as u64;
             self.chars.check(chars, "characters").map_err(|(_, expected)| (RejectCode::Length, expected))?;

@@ -157,6 +157,13 @@ impl Column {
         texts.push(bytes)
     }
 
+    /// Pushes the first `length` bytes of `from`.
+    #[inline(always)]
+    pub fn push_start(&mut self, from: &[u8], length: usize) -> Result<(), Full> {
+        let Values::Bytes(texts) = &mut self.values else { foreign!() };
+        texts.push_start(from, length)
+    }
+
     /// Pushes the string that `text` begins with, behind its opening quote, if all of it stands for itself; returns its
     /// length.
     #[inline(always)]

@@ -231,6 +231,7 @@ impl Pass<'_, '_> {
         true
     }
 
+    /// `end` is behind the closing quote of `text`.
     #[inline(always)]
     fn put_text(&mut self, field: &Field, column: Option<&mut Column>, text: &[u8], end: usize) -> bool {
         if let Some(column) = column {
@@ -239,7 +240,7 @@ impl Pass<'_, '_> {
             } else if let Some(rule) = &field.token {
                 self.put_token(rule, text, column)
             } else {
-                column.push_bytes(text).is_ok()
+                column.push_start(&self.record[end - 1 - text.len()..], text.len()).is_ok()
             };
             if !pushed {
                 return false;
