@@ -87,7 +87,8 @@ async fn read_raw(
     let mut room = expected.max(if announced.is_some() { 1 } else { ROOM_STEP_BYTES });
     let mut permit = gate.room(room).await?;
     let mut chunks = body.into_data_stream();
-    let mut whole = BytesMut::new();
+    // What was announced has its permit; to grow step by step would copy it twice.
+    let mut whole = BytesMut::with_capacity(expected.min(bytes_max));
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| {
             Problem::new(
