@@ -13,6 +13,7 @@ mod closed;
 mod cloudevents;
 mod compaction;
 mod damage;
+mod dictionary;
 mod directories;
 mod doctor;
 mod erasure;
