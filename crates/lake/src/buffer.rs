@@ -6,9 +6,9 @@
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
 use arrow::{
-    array::{Array, RecordBatch},
+    array::{Array, AsArray, RecordBatch},
     compute::concat_batches,
-    datatypes::SchemaRef,
+    datatypes::{Int32Type, SchemaRef},
 };
 use hw_event::{SchemaNumber, Seq};
 use hw_schema::{
@@ -18,7 +18,7 @@ use hw_schema::{
 
 use crate::{
     LakeError, Table,
-    data_file::{self, DataFile, DataFileSpec, Purpose},
+    data_file::{self, DataFile, DataFileSpec, Form, Purpose},
     encoding::Choice,
 };
 
@@ -199,6 +199,7 @@ pub(crate) struct Encodings {
     /// The rows of the file that they were chosen by, and the files that have them.
     rows: u64,
     files: u32,
+    form: Form,
 }
 
 /// One file's rows, on their way to the disk.
@@ -225,17 +226,33 @@ impl ToWrite {
     ) -> Result<Encodings, LakeError> {
         let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         let known = self.encodings.as_ref().filter(|known| {
-            known.files < ENCODINGS_FILES_MAX && rows / 4 <= known.rows && known.rows / 4 <= rows
+            known.form == spec.form
+                && known.files < ENCODINGS_FILES_MAX
+                && rows / 4 <= known.rows
+                && known.rows / 4 <= rows
         });
         Ok(match known {
             Some(known) => Encodings { files: known.files + 1, ..known.clone() },
-            None => Encodings { choices: data_file::choose(spec, batches, rows)?.into(), rows, files: 1 },
+            None => {
+                let choices = data_file::choose(spec, batches, rows)?.into();
+                Encodings { choices, rows, files: 1, form: spec.form }
+            }
         })
     }
 
-    pub(crate) fn spec(&self, directory: PathBuf) -> DataFileSpec {
+    /// So many rows, if they are in order, are written densely; `None`: however many there are, they are not.
+    pub(crate) fn spec(
+        &self,
+        directory: PathBuf,
+        batches: &[RecordBatch],
+        dense_rows: Option<usize>,
+    ) -> DataFileSpec {
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let dense = dense_rows.is_some_and(|least| rows >= least) && of_one_partition(batches);
+        let form = if dense { Form::Dense } else { Form::Quick };
         DataFileSpec {
             purpose: Purpose::Hot,
+            form,
             directory,
             through: self.through,
             columns: self.columns.clone(),
@@ -243,6 +260,17 @@ impl ToWrite {
             without_statistics: self.without_statistics.clone(),
         }
     }
+}
+
+/// Rows of several partitions have to be put into order, so compaction writes them again whatever they are like.
+fn of_one_partition(batches: &[RecordBatch]) -> bool {
+    let mut first = None;
+    batches.iter().all(|batch| {
+        let Some(partitions) = batch.column_by_name(columns::PARTITION) else { return true };
+        let Some(partitions) = partitions.as_primitive_opt::<Int32Type>() else { return false };
+        let mut values = partitions.values().iter();
+        values.all(|partition| *first.get_or_insert(*partition) == *partition)
+    })
 }
 
 pub(crate) fn rejects_without_statistics() -> Arc<HashSet<String>> {

@@ -1,8 +1,9 @@
-//! Writing one data file: fresh from the log (*hot*: fast to write, small enough), or as compaction leaves it (*compacted*:
-//! small, for good).
+//! Writing one data file: fresh from the log (*hot*), or by compaction (*compacted*); *quick* (fast to write, small enough)
+//! or *dense* (small, for good). Compacted files are dense, and so are hot ones of many rows: their row groups are taken over
+//! by compaction as they are.
 //! Always: synced when it is returned (its directory is not: that sync is shared), its CRC-32C taken over the
 //! bytes as they were handed to the disk; protected columns have no statistics in it.
-//! Data pages of version 1; lz4_raw in hot files, zstd in compacted ones.
+//! Data pages of version 1; lz4_raw in quick files, zstd in dense ones.
 
 use std::{
     collections::HashSet,
@@ -22,27 +23,43 @@ use hw_event::{
 };
 use hw_schema::{PRIVACY_METADATA, Privacy};
 use parquet::{
-    arrow::{ArrowSchemaConverter, ArrowWriter},
+    arrow::{
+        ArrowSchemaConverter, ArrowWriter,
+        arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
+    },
     basic::{Compression, ZstdLevel},
+    column::writer::ColumnCloseResult,
     errors::ParquetError,
-    file::properties::{EnabledStatistics, WriterProperties},
+    file::{
+        metadata::ParquetMetaData,
+        page_index::column_index::ColumnIndexMetaData,
+        properties::{EnabledStatistics, WriterProperties},
+        reader::ChunkReader,
+        writer::SerializedFileWriter,
+    },
     schema::types::ColumnPath,
 };
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::{
     LakeError, Pieces,
     checksums::{Summed, Summing},
     encoding::{self, Choice},
+    row_group,
     stats::Gather,
     store::Syncs,
 };
 
-/// Rows of a page in a hot file: few enough that what a page is made of stays near the processor, and that buffers are
+/// Rows of a page in a quick file: few enough that what a page is made of stays near the processor, and that buffers are
 /// used again instead of growing.
-const HOT_PAGE_ROWS: usize = 4096;
+const QUICK_PAGE_ROWS: usize = 4096;
+/// Bytes of a page in a dense file, about: a fresh megabyte for each page is a fault of memory for each four thousand bytes.
+const DENSE_PAGE_BYTES: usize = 256 << 10;
 /// What a writer holds in memory of one file at most, about.
 const ROW_GROUP_BYTES: usize = 32 << 20;
+/// Of rows that are in memory already, as they lie there.
+const ROW_GROUP_ARROW_BYTES: usize = 128 << 20;
 const ROW_GROUP_ROWS: usize = 1 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
 /// A compacted file is synced every so many bytes, so that its end is not one long wait for everybody's syncs.
@@ -56,22 +73,6 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    fn compression(self) -> Compression {
-        match self {
-            Purpose::Hot => Compression::LZ4_RAW,
-            // Level 1 is the library's own default too.
-            Purpose::Compacted => Compression::ZSTD(ZstdLevel::default()),
-        }
-    }
-
-    /// What a dictionary has to bring a column to.
-    fn win(self) -> f64 {
-        match self {
-            Purpose::Hot => 0.5,
-            Purpose::Compacted => 0.9,
-        }
-    }
-
     fn prefix(self) -> &'static str {
         match self {
             Purpose::Hot => "part-",
@@ -80,10 +81,36 @@ impl Purpose {
     }
 }
 
+/// How much is done for a file's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Quick,
+    Dense,
+}
+
+impl Form {
+    fn compression(self) -> Compression {
+        match self {
+            Form::Quick => Compression::LZ4_RAW,
+            // Level 1 is the library's own default too.
+            Form::Dense => Compression::ZSTD(ZstdLevel::default()),
+        }
+    }
+
+    /// What a dictionary has to bring a column to.
+    fn win(self) -> f64 {
+        match self {
+            Form::Quick => 0.5,
+            Form::Dense => 0.9,
+        }
+    }
+}
+
 /// One file to be written.
 #[derive(Clone)]
 pub(crate) struct DataFileSpec {
     pub purpose: Purpose,
+    pub form: Form,
     pub directory: PathBuf,
     /// The append through which the file's rows reach; part of its name.
     pub through: Seq,
@@ -131,19 +158,26 @@ pub(crate) fn choose(
 ) -> Result<Vec<Choice>, LakeError> {
     let leaves = ArrowSchemaConverter::new().convert(&spec.columns);
     let leaves = leaves.map_err(|source| parquet_error(spec.directory.clone(), source))?;
-    Ok(encoding::choose(&leaves, sample, rows.min(ROW_GROUP_ROWS as u64), spec.purpose.win()))
+    Ok(encoding::choose(&leaves, sample, rows.min(ROW_GROUP_ROWS as u64), spec.form.win()))
 }
 
-/// Blocking. A file that could not be finished is removed again.
+/// Blocking. A file that could not be finished is removed again. `helper` may have a thread that takes a part of the work.
 pub(crate) fn write(
     spec: DataFileSpec,
     choices: &[Choice],
     batches: &[RecordBatch],
     syncs: &dyn Syncs,
+    helper: Option<&Handle>,
 ) -> Result<DataFile, LakeError> {
     let mut writer = DataWriter::create(spec, choices, syncs)?;
-    for batch in batches {
-        writer.write(batch)?;
+    let (mut from, mut rows, mut bytes) = (0, 0, 0);
+    for (at, batch) in batches.iter().enumerate() {
+        rows += batch.num_rows();
+        bytes += batch.get_array_memory_size();
+        if at + 1 == batches.len() || rows >= ROW_GROUP_ROWS || bytes >= ROW_GROUP_ARROW_BYTES {
+            writer.write_group(&batches[from..=at], helper)?;
+            (from, rows, bytes) = (at + 1, 0, 0);
+        }
     }
     writer.finish()
 }
@@ -154,9 +188,24 @@ pub(crate) struct DataWriter<'a> {
     name: String,
     path: PathBuf,
     /// `None`: it is finished.
-    writer: Option<ArrowWriter<Output<'a>>>,
+    writer: Option<SerializedFileWriter<Output<'a>>>,
+    groups: ArrowRowGroupWriterFactory,
+    /// The row group that rows are added to.
+    open: Option<OpenGroup>,
     gathered: Gather,
     syncs: &'a dyn Syncs,
+}
+
+struct OpenGroup {
+    /// One for each leaf.
+    columns: Vec<ArrowColumnWriter>,
+    rows: usize,
+}
+
+impl OpenGroup {
+    fn bytes(&self) -> usize {
+        self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum()
+    }
 }
 
 impl<'a> DataWriter<'a> {
@@ -175,25 +224,115 @@ impl<'a> DataWriter<'a> {
         let steps =
             (spec.purpose == Purpose::Compacted).then(|| Steps { syncs, path: path.clone(), unsynced: 0 });
         let output = Output { inner, summing: Summing::default(), steps };
-        let writer = ArrowWriter::try_new(output, spec.columns.clone(), Some(properties));
-        let writer = writer.map_err(|source| parquet_error(path.clone(), source))?;
+        let writer = ArrowWriter::try_new(output, spec.columns.clone(), Some(properties))
+            .and_then(ArrowWriter::into_serialized_writer);
+        let (writer, groups) = writer.map_err(|source| parquet_error(path.clone(), source))?;
         let gathered = Gather::new(&spec.columns, &spec.without_statistics);
-        Ok(DataWriter { spec, name, path, writer: Some(writer), gathered, syncs })
+        Ok(DataWriter { spec, name, path, writer: Some(writer), groups, open: None, gathered, syncs })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
-        let Some(writer) = &mut self.writer else { return Ok(()) };
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
         self.gathered.add(batch);
-        writer.write(batch).map_err(|source| parquet_error(self.path.clone(), source))?;
-        Ok(())
+        let added = self.add(batch);
+        let full = added.map_err(|source| parquet_error(self.path.clone(), source))?;
+        if full { self.close_group() } else { Ok(()) }
+    }
+
+    /// Returns whether the row group is large enough.
+    fn add(&mut self, batch: &RecordBatch) -> Result<bool, ParquetError> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => OpenGroup { columns: self.groups.create_column_writers(self.next_group())?, rows: 0 },
+        };
+        let open = self.open.insert(open);
+        let mut writers = open.columns.iter_mut();
+        for (field, column) in self.spec.columns.fields().iter().zip(batch.columns()) {
+            for leaf in compute_leaves(field, column)? {
+                writers.next().ok_or_else(fewer_columns)?.write(&leaf)?;
+            }
+        }
+        open.rows += batch.num_rows();
+        Ok(open.rows >= ROW_GROUP_ROWS || open.bytes() >= ROW_GROUP_BYTES)
+    }
+
+    fn next_group(&self) -> usize {
+        self.writer.as_ref().map_or(0, |writer| writer.flushed_row_groups().len())
+    }
+
+    fn close_group(&mut self) -> Result<(), LakeError> {
+        let (Some(open), Some(writer)) = (self.open.take(), &mut self.writer) else { return Ok(()) };
+        let close = || -> Result<(), ParquetError> {
+            let mut group = writer.next_row_group()?;
+            for column in open.columns {
+                column.close()?.append_to_row_group(&mut group)?;
+            }
+            group.close().map(drop)
+        };
+        close().map_err(|source| parquet_error(self.path.clone(), source))
+    }
+
+    /// A row group of these rows.
+    fn write_group(&mut self, batches: &[RecordBatch], helper: Option<&Handle>) -> Result<(), LakeError> {
+        batches.iter().for_each(|batch| self.gathered.add(batch));
+        self.close_group()?;
+        let index = self.next_group();
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let mut write = || -> Result<(), ParquetError> {
+            let columns = self.groups.create_column_writers(index)?;
+            let chunks =
+                row_group::encode(&self.spec.columns, batches, writer.schema_descr(), columns, helper)?;
+            let mut group = writer.next_row_group()?;
+            for chunk in chunks {
+                chunk.append_to_row_group(&mut group)?;
+            }
+            group.close().map(drop)
+        };
+        write().map_err(|source| parquet_error(self.path.clone(), source))
+    }
+
+    /// Takes over a row group of another file, byte by byte. It must have this file's columns and say of itself what
+    /// [`Gather::add_group`] wants.
+    pub(crate) fn splice<R: ChunkReader>(
+        &mut self,
+        from: &R,
+        metadata: &ParquetMetaData,
+        index: usize,
+    ) -> Result<(), LakeError> {
+        self.close_group()?;
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let group = metadata.row_group(index);
+        self.gathered.add_group(group);
+        let mut splice = || -> Result<(), ParquetError> {
+            let mut spliced = writer.next_row_group()?;
+            for (at, column) in group.columns().iter().enumerate() {
+                let bounds = metadata.column_index().and_then(|all| all.get(index)?.get(at));
+                let pages = metadata.offset_index().and_then(|all| all.get(index)?.get(at));
+                let close = ColumnCloseResult {
+                    bytes_written: column.compressed_size() as u64,
+                    rows_written: group.num_rows() as u64,
+                    metadata: column.clone(),
+                    bloom_filter: None,
+                    column_index: bounds.filter(|it| !matches!(it, ColumnIndexMetaData::NONE)).cloned(),
+                    offset_index: pages.cloned(),
+                };
+                spliced.append_column(from, close)?;
+            }
+            spliced.close().map(drop)
+        };
+        splice().map_err(|source| parquet_error(self.path.clone(), source))
     }
 
     /// About what it has come to.
     pub(crate) fn bytes(&self) -> u64 {
-        self.writer.as_ref().map_or(0, |writer| (writer.bytes_written() + writer.in_progress_size()) as u64)
+        let open = self.open.as_ref().map_or(0, OpenGroup::bytes);
+        self.writer.as_ref().map_or(0, |writer| (writer.bytes_written() + open) as u64)
     }
 
     pub(crate) fn finish(mut self) -> Result<DataFile, LakeError> {
+        self.close_group()?;
         // Only here is it taken, and this takes `self`.
         let Some(writer) = self.writer.take() else { unreachable!("a file is finished once") };
         let finished = self.finish_file(writer);
@@ -214,7 +353,7 @@ impl<'a> DataWriter<'a> {
         })
     }
 
-    fn finish_file(&self, writer: ArrowWriter<Output<'_>>) -> Result<Summed, LakeError> {
+    fn finish_file(&self, writer: SerializedFileWriter<Output<'_>>) -> Result<Summed, LakeError> {
         let io_error = |source| LakeError::Io { path: self.path.clone(), source };
         let output = writer.into_inner().map_err(|source| parquet_error(self.path.clone(), source))?;
         let file = output.inner.into_inner().map_err(|error| io_error(error.into_error()))?;
@@ -235,16 +374,17 @@ impl Drop for DataWriter<'_> {
 
 fn properties(spec: &DataFileSpec, choices: &[Choice]) -> Result<WriterProperties, ParquetError> {
     let properties = WriterProperties::builder()
-        .set_compression(spec.purpose.compression())
+        .set_compression(spec.form.compression())
         .set_created_by(concat!("headwater ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_data_page_size_limit(DENSE_PAGE_BYTES)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
     let mut properties = encoding::apply(choices, properties);
-    if spec.purpose == Purpose::Hot {
-        // A hot file is one row group, and what is known of it stands in the Delta log already.
+    if spec.form == Form::Quick {
+        // A quick file is one row group, and what is known of it stands in the Delta log already.
         properties = properties
             .set_statistics_enabled(EnabledStatistics::None)
-            .set_data_page_row_count_limit(HOT_PAGE_ROWS);
+            .set_data_page_row_count_limit(QUICK_PAGE_ROWS);
         for field in spec.columns.fields().iter().filter(|field| is_digest(field)) {
             // Digits of chance: to look for what repeats in them costs time and brings nothing.
             let path = ColumnPath::from(field.name().as_str());
@@ -264,6 +404,10 @@ fn properties(spec: &DataFileSpec, choices: &[Choice]) -> Result<WriterPropertie
 fn is_digest(field: &Field) -> bool {
     let hashed = field.metadata().get(PRIVACY_METADATA).is_some_and(|way| way == Privacy::Hash.as_str());
     hashed && *field.data_type() == DataType::Utf8
+}
+
+fn fewer_columns() -> ParquetError {
+    ParquetError::General("a batch has more columns than its file".to_owned())
 }
 
 /// The writer's own trouble with the disk is the disk's: what was wrapped is unwrapped.

@@ -15,15 +15,16 @@ use arrow::{
 };
 use parquet::{
     basic::{Encoding, Type},
-    file::properties::WriterPropertiesBuilder,
+    file::{metadata::RowGroupMetaData, properties::WriterPropertiesBuilder},
     schema::types::{ColumnPath, SchemaDescriptor},
 };
 
 /// Values of a column that are looked at, in runs of this many consecutive ones.
 const LOOK_VALUES: usize = 8192;
 const RUN_VALUES: usize = 64;
-/// The size of a dictionary's page; beyond it the writer would give the dictionary up halfway.
-const DICTIONARY_BYTES_MAX: usize = 1 << 20;
+/// The size of a dictionary's page; beyond it the writer would give the dictionary up halfway. Large enough for the digests of
+/// some ten thousand persons, whose random digits nothing else makes smaller.
+const DICTIONARY_BYTES_MAX: usize = 4 << 20;
 /// About what the compression leaves of text, and of a floating point number.
 const TEXT_LEFT: f64 = 0.35;
 const FLOAT_LEFT: f64 = 0.8;
@@ -60,6 +61,19 @@ pub(crate) fn choose(leaves: &SchemaDescriptor, sample: &[RecordBatch], rows: u6
             // With a dictionary: what is taken where it is given up after all.
             let encoding = integers.then_some(Encoding::DELTA_BINARY_PACKED);
             Choice { path: leaf.path().clone(), dictionary, encoding }
+        })
+        .collect()
+}
+
+/// As a row group is encoded that others are to follow.
+pub(crate) fn like(group: &RowGroupMetaData) -> Vec<Choice> {
+    let columns = group.columns().iter();
+    columns
+        .map(|chunk| {
+            let integers = matches!(chunk.column_type(), Type::INT32 | Type::INT64);
+            let encoding = integers.then_some(Encoding::DELTA_BINARY_PACKED);
+            let dictionary = chunk.dictionary_page_offset().is_some();
+            Choice { path: chunk.column_path().clone(), dictionary, encoding }
         })
         .collect()
 }
@@ -298,7 +312,7 @@ mod tests {
         assert_eq!(decide(text(600), 300_000), (true, None));
         assert_eq!(decide(text(1 << 40), 300_000), (false, None));
         // Some values come again, but the dictionary would not fit.
-        assert_eq!(decide(text(100_000), 1_000_000), (false, None));
+        assert_eq!(decide(text(400_000), 4_000_000), (false, None));
 
         let mut float = |below: u64| -> ArrayRef {
             let value = |_| random.below(below) as f64 / 100.0 - 200.0;

@@ -39,8 +39,34 @@ pub struct LakeSettings {
     pub tables_in_flight: usize,
     /// The size of the files that compaction makes, at most about.
     pub compact_to: u64,
+    pub dense: Dense,
     /// For so long files that compaction replaced stay where they are, and commits that stand before a checkpoint.
     pub keep_old: Duration,
+}
+
+/// When fresh files are written as compaction leaves them, and compaction copies them instead of writing their rows again.
+#[derive(Debug, Clone, Copy)]
+pub struct Dense {
+    /// The fresh files of a table have come to so many large files: it has grown for longer than a burst, and nobody finds
+    /// the time to compact it.
+    pub behind: u64,
+    /// The rows of such a file, at least.
+    pub rows: usize,
+    /// The rows of a row group that is copied while others need the processors, in the mean; sixteen times as many when
+    /// nobody does: larger ones take less room.
+    pub group_rows: u64,
+}
+
+impl Default for Dense {
+    fn default() -> Dense {
+        Dense { behind: 8, rows: 64 << 10, group_rows: 32 << 10 }
+    }
+}
+
+impl Dense {
+    pub(crate) fn group_rows_min(&self, busy: bool) -> u64 {
+        if busy { self.group_rows } else { self.group_rows * 16 }
+    }
 }
 
 impl Default for LakeSettings {
@@ -52,6 +78,7 @@ impl Default for LakeSettings {
             checkpoint_every: 50,
             tables_in_flight: 8,
             compact_to: 128 << 20,
+            dense: Dense::default(),
             keep_old: Duration::from_secs(3600),
         }
     }
@@ -382,6 +409,15 @@ impl Shared {
 
     pub(crate) fn committed(&self, table: Table) -> Option<Arc<Committed>> {
         self.tables.read().unwrap_or_else(PoisonError::into_inner).get(&table).cloned()
+    }
+
+    /// From so many rows on a fresh file of this table is dense; `None`: it is not.
+    pub(crate) fn dense_rows(&self, table: Table) -> Option<usize> {
+        let LakeSettings { dense, compact_to, .. } = &self.settings;
+        let committed = self.committed(table);
+        let files = committed.iter().flat_map(|committed| &committed.snapshot.files);
+        let fresh: u64 = files.filter(|file| !file.compacted).map(|file| file.bytes).sum();
+        (fresh >= dense.behind.saturating_mul(*compact_to)).then_some(dense.rows)
     }
 
     pub(crate) fn publish(&self, table: Table, committed: Arc<Committed>) {

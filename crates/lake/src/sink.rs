@@ -20,7 +20,7 @@ use std::{
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, stream};
 use hw_event::{SchemaNumber, Seq, StreamName, Tally, Timestamp};
-use hw_pipeline::{Delivery, Positions, Sink, SinkError, spawn_heavy};
+use hw_pipeline::{Delivery, Positions, Sink, SinkError, helper, spawn_heavy};
 use hw_schema::{Stream, rows};
 
 use crate::{
@@ -394,15 +394,17 @@ async fn write_table(lake: &Shared, buffer: &mut Buffer) -> (Table, Result<(), L
 async fn write_rows(lake: &Shared, buffer: &mut Buffer) -> Result<(), LakeError> {
     let directory = lake.root.join(&buffer.name);
     let work = buffer.to_write();
+    let dense_rows = lake.dense_rows(buffer.table);
+    let helper = helper();
     let syncs = lake.syncs.clone();
     let path = directory.clone();
     let (file, encodings): (DataFile, Encodings) = spawn_heavy(move || {
         let io_error = |source| LakeError::Io { path: path.clone(), source };
         create_directories(&*syncs, &path).map_err(io_error)?;
         let batches = work.batches().map_err(|source| LakeError::Rows { directory: path.clone(), source })?;
-        let spec = work.spec(path.clone());
+        let spec = work.spec(path.clone(), &batches, dense_rows);
         let encodings = work.encodings(&spec, &batches)?;
-        let file = data_file::write(spec, &encodings.choices, &batches, &*syncs)?;
+        let file = data_file::write(spec, &encodings.choices, &batches, &*syncs, helper.as_ref())?;
         let synced = syncs.directory(&path).map_err(io_error);
         if synced.is_err() {
             // The rows stay in memory and go into another file; this one would belong to nobody.

@@ -11,6 +11,10 @@ use arrow::{
     datatypes::{DataType, Date32Type, Int32Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType},
     temporal_conversions::{date32_to_datetime, timestamp_us_to_datetime},
 };
+use parquet::file::{
+    metadata::{ColumnChunkMetaData, RowGroupMetaData},
+    statistics::Statistics,
+};
 use serde_json::{Map, Value, json};
 
 use crate::table::{Bounds, FileStats, PlaceColumns};
@@ -42,6 +46,15 @@ enum Kind {
     Time,
     /// Only its nulls are counted.
     Other,
+}
+
+impl Column {
+    fn widen(&mut self, found: Option<Bounds>) {
+        self.bounds = match (self.bounds, found) {
+            (Some(a), Some(b)) => Some(Bounds { min: a.min.min(b.min), max: a.max.max(b.max) }),
+            (bounds, found) => bounds.or(found),
+        };
+    }
 }
 
 impl Gather {
@@ -82,10 +95,44 @@ impl Gather {
                 Kind::Time => bounds_of(array.as_primitive::<TimestampMicrosecondType>(), |value| value),
                 Kind::Other => None,
             };
-            column.bounds = match (column.bounds, found) {
-                (Some(a), Some(b)) => Some(Bounds { min: a.min.min(b.min), max: a.max.max(b.max) }),
-                (bounds, found) => bounds.or(found),
+            column.widen(found);
+        }
+    }
+
+    /// The same from what a row group says of itself; `None`: it leaves something out.
+    fn look(&self, group: &RowGroupMetaData) -> Option<Vec<(u64, Option<Bounds>)>> {
+        let found = self.columns.iter().map(|column| {
+            let is_it = |chunk: &&ColumnChunkMetaData| matches!(chunk.column_path().parts(), [name] if *name == column.name);
+            let statistics = group.columns().iter().find(is_it)?.statistics()?;
+            let bounds = match (column.kind, statistics) {
+                (Kind::Int32 | Kind::Date, Statistics::Int32(values)) => {
+                    values.min_opt().zip(values.max_opt()).map(|(min, max)| (i64::from(*min), i64::from(*max)))
+                }
+                (Kind::Int64 | Kind::Time, Statistics::Int64(values)) => {
+                    values.min_opt().zip(values.max_opt()).map(|(min, max)| (*min, *max))
+                }
+                (Kind::Other, _) => None,
+                _ => return None,
             };
+            let nulls = statistics.null_count_opt()?;
+            let complete = column.kind == Kind::Other || bounds.is_some() || nulls == group.num_rows() as u64;
+            complete.then_some((nulls, bounds.map(|(min, max)| Bounds { min, max })))
+        });
+        found.collect()
+    }
+
+    /// Does a row group say of itself all that is gathered here?
+    pub(crate) fn knows(&self, group: &RowGroupMetaData) -> bool {
+        self.look(group).is_some()
+    }
+
+    /// Adds one that this [`Gather::knows`].
+    pub(crate) fn add_group(&mut self, group: &RowGroupMetaData) {
+        let Some(found) = self.look(group) else { return };
+        self.rows += group.num_rows() as u64;
+        for (column, (nulls, bounds)) in self.columns.iter_mut().zip(found) {
+            column.nulls += nulls;
+            column.widen(bounds);
         }
     }
 

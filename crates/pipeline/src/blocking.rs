@@ -31,6 +31,12 @@ pub fn spawn_heavy<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     }
 }
 
+/// Where heavy work may have a part of itself done by another thread, as long as it does not wait for one that has not begun.
+/// `None`: it is alone. Needs a runtime.
+pub fn helper() -> Option<Handle> {
+    (Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread).then(heavy_threads)
+}
+
 /// The threads for heavy work, as a runtime that is good for `spawn_blocking` alone.
 pub fn heavy_threads() -> Handle {
     static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| {

@@ -20,7 +20,7 @@ use parquet::{
     file::metadata::PageIndexPolicy,
 };
 
-use super::{checked::CheckedFile, outputs::Outputs, plan::Plan};
+use super::{checked::CheckedFile, outputs::Outputs, plan::Plan, splice::Whole};
 use crate::{
     LakeError, LakeFile,
     data_file::{DataFile, DataFileSpec, parquet_error},
@@ -66,14 +66,15 @@ type Key = (i32, i64);
 type SortKey = (Key, u32, u32);
 
 impl Work<'_> {
-    /// Blocking. The new files are synced, and so are their names.
-    pub(super) fn run(&mut self, plan: &Plan) -> Result<Vec<DataFile>, Failure> {
+    /// Blocking. The new files are synced, and so are their names. Files whose row groups have `group_rows_min` rows are taken
+    /// over as they are, where they can be.
+    pub(super) fn run(&mut self, plan: &Plan, group_rows_min: u64) -> Result<Vec<DataFile>, Failure> {
         let (Plan::Join(files) | Plan::Sort(files)) = plan;
         let rows: u64 = files.iter().map(|file| file.rows).sum();
         let mut outputs = Outputs::new(self.spec.clone(), rows, self.target, self.syncs);
         match (plan, self.order) {
-            (Plan::Join(_), Some(_)) => self.join(files, &mut outputs)?,
-            (Plan::Join(_), None) => self.follow(files, &mut outputs)?,
+            (Plan::Join(_), Some(_)) => self.join(files, group_rows_min, &mut outputs)?,
+            (Plan::Join(_), None) => self.follow(files, group_rows_min, &mut outputs)?,
             (Plan::Sort(_), _) => self.sort(files, &mut outputs)?,
         }
         if outputs.rows() != rows {
@@ -95,11 +96,7 @@ impl Work<'_> {
         columns: Option<&[&str]>,
     ) -> Result<Source<'f>, Failure> {
         let unfit = |error| Failure::Unfit(file.clone(), error);
-        let checked = CheckedFile::open(self.root, file).map_err(unfit)?;
-        let Some(checked) = checked else {
-            let error = ParquetError::General("it has no checksums".to_owned());
-            return Err(unfit(parquet_error(file.path.clone(), error)));
-        };
+        let checked = self.open_checked(file)?;
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(checked.clone(), options)
             .and_then(|builder| {
@@ -118,6 +115,39 @@ impl Work<'_> {
             Ok(reader) => Ok(Source { file, checked, reader }),
             Err(error) => Err(unfit(damage_or(&checked, parquet_error(file.path.clone(), error)))),
         }
+    }
+
+    fn open_checked(&self, file: &Arc<LakeFile>) -> Result<CheckedFile, Failure> {
+        let unfit = |error| Failure::Unfit(file.clone(), error);
+        let checked = CheckedFile::open(self.root, file).map_err(unfit)?;
+        checked.ok_or_else(|| {
+            let error = ParquetError::General("it has no checksums".to_owned());
+            unfit(parquet_error(file.path.clone(), error))
+        })
+    }
+
+    /// Takes a file over as it is, if it can be.
+    fn splice(
+        &mut self,
+        file: &Arc<LakeFile>,
+        group_rows_min: u64,
+        outputs: &mut Outputs<'_>,
+    ) -> Result<bool, Failure> {
+        let unfit = |error| Failure::Unfit(file.clone(), error);
+        let checked = self.open_checked(file)?;
+        let whole = Whole::of(file, checked, &self.spec, group_rows_min).map_err(unfit)?;
+        let Some(whole) = whole else { return Ok(false) };
+        for group in 0..whole.metadata.num_row_groups() {
+            outputs.splice(&whole, group).map_err(|error| match whole.named(error) {
+                // What is wrong with the new file is no fault of the old one.
+                error @ LakeError::Damaged(_) => unfit(error),
+                error => Failure::Lake(error),
+            })?;
+            if !(self.pace)(whole.metadata.row_group(group).compressed_size().cast_unsigned()) {
+                return Err(Failure::Stopped);
+            }
+        }
+        Ok(true)
     }
 
     /// The next batch of a file, with the columns that the new files have.
@@ -148,8 +178,16 @@ impl Work<'_> {
     }
 
     /// One file after the other.
-    fn follow(&mut self, files: &[Arc<LakeFile>], outputs: &mut Outputs<'_>) -> Result<(), Failure> {
+    fn follow(
+        &mut self,
+        files: &[Arc<LakeFile>],
+        group_rows_min: u64,
+        outputs: &mut Outputs<'_>,
+    ) -> Result<(), Failure> {
         for file in files {
+            if self.splice(file, group_rows_min, outputs)? {
+                continue;
+            }
             let mut source = self.open(file)?;
             while let Some(batch) = self.next(&mut source)? {
                 outputs.push(batch)?;
@@ -159,13 +197,26 @@ impl Work<'_> {
     }
 
     /// Always from the file with the smallest key, as far as no other has a smaller one.
-    fn join(&mut self, files: &[Arc<LakeFile>], outputs: &mut Outputs<'_>) -> Result<(), Failure> {
+    fn join(
+        &mut self,
+        files: &[Arc<LakeFile>],
+        group_rows_min: u64,
+        outputs: &mut Outputs<'_>,
+    ) -> Result<(), Failure> {
         let mut places: Vec<Place<'_>> = files.iter().map(Place::Closed).collect();
         loop {
             let keys = places.iter().enumerate().filter_map(|(at, place)| Some((place.key()?, at)));
             let Some((_, first)) = keys.clone().min() else { return Ok(()) };
             let bound = keys.filter(|(_, at)| *at != first).min().map(|(key, _)| key);
             if let Place::Closed(file) = places[first] {
+                // Its rows are in order, and all of them come before those of any other.
+                let last = last_key(file);
+                if last.is_some_and(|last| bound.is_none_or(|bound| last < bound))
+                    && self.splice(file, group_rows_min, outputs)?
+                {
+                    places[first] = Place::Ended;
+                    continue;
+                }
                 let source = self.open(file)?;
                 places[first] = self.advance(source, None)?;
                 continue;
@@ -314,8 +365,14 @@ impl Open<'_> {
     }
 }
 
+/// Of a file whose rows are known to be in order because they have one partition; `None` of any other.
+fn last_key(file: &LakeFile) -> Option<Key> {
+    let partition = file.stats.partition.filter(|partition| partition.min == partition.max)?;
+    Some((i32::try_from(partition.max).ok()?, file.stats.offset?.max))
+}
+
 /// What a file's checksums said counts for more than what its reader made of it.
-fn damage_or(checked: &CheckedFile, error: LakeError) -> LakeError {
+pub(super) fn damage_or(checked: &CheckedFile, error: LakeError) -> LakeError {
     checked.found().map_or(error, LakeError::Damaged)
 }
 

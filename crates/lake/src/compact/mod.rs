@@ -20,7 +20,7 @@ use hw_event::Seq;
 use crate::{
     LakeError, LakeFile, Table,
     buffer::{rejects_without_statistics, without_statistics},
-    data_file::{DataFileSpec, Purpose},
+    data_file::{DataFileSpec, Form, Purpose},
     delta::{Committed, Keeping, Replacement},
     lake::Shared,
     log_files::{LOG, remove_log_before},
@@ -30,6 +30,7 @@ mod checked;
 pub(crate) mod merge;
 pub(crate) mod outputs;
 mod plan;
+mod splice;
 
 use merge::{Failure, Work};
 use plan::{Plan, Situation, plan};
@@ -334,7 +335,7 @@ impl Compactor {
             syncs: &*lake.syncs,
             pace,
         };
-        let adds = work.run(&plan)?;
+        let adds = work.run(&plan, lake.settings.dense.group_rows_min(busy))?;
         let (Plan::Join(removes) | Plan::Sort(removes)) = plan;
         let written: u64 = adds.iter().map(|file| file.bytes).sum();
         tracing::debug!(
@@ -375,6 +376,7 @@ pub(crate) fn spec(
     };
     DataFileSpec {
         purpose: Purpose::Compacted,
+        form: Form::Dense,
         directory: lake.root.join(name),
         through: Seq(through.cast_unsigned()),
         columns: committed.snapshot.columns.clone(),

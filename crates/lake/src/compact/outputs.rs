@@ -4,11 +4,11 @@
 
 use arrow::array::RecordBatch;
 
-use super::merge::joined;
+use super::{merge::joined, splice::Whole};
 use crate::{
     LakeError,
     data_file::{self, DataFile, DataFileSpec, DataWriter},
-    encoding::Choice,
+    encoding::{self, Choice},
     store::Syncs,
 };
 
@@ -91,14 +91,39 @@ impl<'a> Outputs<'a> {
     }
 
     fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
-        let mut writer = match self.writer.take() {
-            Some(writer) => writer,
+        let mut writer = self.writer()?;
+        writer.write(batch)?;
+        self.wrote(writer)
+    }
+
+    /// Adds a row group of a file as it is. What is pushed after it into the same file is encoded alike.
+    pub(super) fn splice(&mut self, whole: &Whole, group: usize) -> Result<(), LakeError> {
+        self.join_few()?;
+        if !self.sample.is_empty() {
+            self.choose()?;
+        }
+        let metadata = whole.metadata.row_group(group);
+        if self.choices.is_none() {
+            self.choices = Some(encoding::like(metadata));
+        }
+        self.rows += metadata.num_rows().cast_unsigned();
+        let mut writer = self.writer()?;
+        writer.splice(&whole.checked, &whole.metadata, group)?;
+        self.wrote(writer)
+    }
+
+    /// The file that is open, or a new one.
+    fn writer(&mut self) -> Result<DataWriter<'a>, LakeError> {
+        match self.writer.take() {
+            Some(writer) => Ok(writer),
             None => {
                 let choices = self.choices.as_deref().unwrap_or_default();
-                DataWriter::create(self.spec.clone(), choices, self.syncs)?
+                DataWriter::create(self.spec.clone(), choices, self.syncs)
             }
-        };
-        writer.write(batch)?;
+        }
+    }
+
+    fn wrote(&mut self, writer: DataWriter<'a>) -> Result<(), LakeError> {
         if writer.bytes() >= self.target {
             self.done.push(writer.finish()?);
         } else {

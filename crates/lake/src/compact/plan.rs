@@ -10,7 +10,7 @@
 //! 3. when the table has been quiet for a while, what is hot in it is put into order and joined too.
 //!
 //! While others need the processors, the first two wait for four times as many files: a bound, not a rhythm. Files that are
-//! large enough to be read well wait until there is enough for eight large ones.
+//! large enough to be read well wait until there is enough for twelve large ones.
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
@@ -21,7 +21,7 @@ const FAN_IN: usize = 10;
 /// While others need the processors, four times as many wait.
 const BUSY_FACTOR: u64 = 4;
 /// And so many large files' worth of bytes, where each file has at least these.
-const BUSY_LARGE_FACTOR: u64 = 8;
+const BUSY_LARGE_FACTOR: u64 = 12;
 const READ_WELL_BYTES: u64 = 1 << 20;
 /// Files whose rows lie among one another are all open at once, so there may be no more of them.
 const OPEN_MAX: usize = 12;
@@ -247,9 +247,9 @@ mod tests {
         let hot: Vec<_> = (0..40).map(|seq| file(seq, 1000, false, 1)).collect();
         assert!(matches!(plan_of(&hot), Some(Plan::Join(files)) if files.len() == 40));
         // Those that are read well already wait for more, as long as it is not too much.
-        let few: Vec<_> = (0..200).map(|seq| file(seq, 5 << 20, false, 1)).collect();
+        let few: Vec<_> = (0..300).map(|seq| file(seq, 5 << 20, false, 1)).collect();
         assert_eq!(plan_of(&few), None);
-        let many: Vec<_> = (0..210).map(|seq| file(seq, 5 << 20, false, 1)).collect();
+        let many: Vec<_> = (0..310).map(|seq| file(seq, 5 << 20, false, 1)).collect();
         assert!(matches!(plan_of(&many), Some(Plan::Join(files)) if files.len() == 26));
         // Files that must be put into order are bounded by their bytes too.
         let mixed: Vec<_> = (0..3).map(|seq| file(seq, SORT_BYTES, false, 2)).collect();

@@ -14,3 +14,4 @@ mod generation;
 mod growth;
 mod history;
 mod rot;
+mod splice;

@@ -31,6 +31,10 @@ use crate::{
     world::START,
 };
 
+// As in the product; a quarter of a seed's time went into the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const THREADS: usize = 2;
 /// The time in CI for seeds without a bug; `HW_ROUNDS` sets a number instead.
 const CI_TIME: Duration = Duration::from_secs(60);
@@ -223,9 +227,10 @@ fn the_same_seed_gives_the_same_trace() {
 /// A seed that finds the bug, so that CI need not search; a change of the workload makes it search again.
 fn known_to_find(bug: Bug) -> u64 {
     match bug {
-        Bug::CrcUnchecked | Bug::DamageCutAsTail => 4,
+        Bug::CrcUnchecked => 4,
+        Bug::DamageCutAsTail => 8,
         Bug::StaleSecondCommitter => 3,
-        Bug::NoDirectorySync => 269,
+        Bug::NoDirectorySync => 310,
         Bug::RecycleBeforeLakeSync => 5,
         Bug::CompactedUnsynced => 9,
         Bug::RenameBeforeSync => 35,

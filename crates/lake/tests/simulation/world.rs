@@ -13,7 +13,7 @@ use hw_gate::{Catalog, Gate, GateParts, GateSettings, Running};
 use hw_journal::{
     BlockKind, BlockRef, Journal, JournalDriver, Log, ReadError, Recovered, Settings, StoredAppend,
 };
-use hw_lake::{Compactor, Lake, LakeSettings};
+use hw_lake::{Compactor, Dense, Lake, LakeSettings};
 use hw_pipeline::{FollowerHandle, FollowerSettings, follow};
 use hw_schema::{Registry, Schema};
 use hw_testkit::{ManualClock, Random, SeededEntropy, SimDisk};
@@ -148,6 +148,12 @@ impl World {
             tables_in_flight: 1,
             checkpoint_every: 6,
             compact_to: self.compact_to,
+            // Fresh files as compaction leaves them, or not.
+            dense: if self.seed % 2 == 0 {
+                Dense { behind: 0, rows: 1, group_rows: 1 }
+            } else {
+                Dense::default()
+            },
             ..LakeSettings::default()
         };
         let open = || {
