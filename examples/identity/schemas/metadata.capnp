@@ -34,6 +34,10 @@ annotation scale @0xa5d0e1f2b3c4d513 (field) :UInt8;
 annotation tokenDomain @0xa5d0e1f2b3c4d51a (field) :Text;
 annotation tokenFormat @0xa5d0e1f2b3c4d51b (field) :Text;
 
+# Where the values of older rows come from: a field that had another name, or an SQL expression.
+annotation renamedFrom @0xa5d0e1f2b3c4d51c (field) :Text;
+annotation from @0xa5d0e1f2b3c4d51d (field) :Text;
+
 # Of the struct that is the event.
 annotation event @0xa5d0e1f2b3c4d514 (struct) :Void;
 annotation name @0xa5d0e1f2b3c4d518 (struct, file) :Text;

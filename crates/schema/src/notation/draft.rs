@@ -155,7 +155,11 @@ impl Writer<'_> {
             let demanded =
                 member.keywords.required || member.keywords.key || member.keywords.privacy == Some("subject");
             let nullable = member.nullable && !demanded;
-            let (part, inside) = self.shape(&member.shape, nullable, &member.keywords, &pointer, demanded);
+            let (mut part, inside) =
+                self.shape(&member.shape, nullable, &member.keywords, &pointer, demanded);
+            part.extend(
+                member.keywords.origin.iter().map(|(name, value)| ((*name).to_owned(), value.clone())),
+            );
             properties.insert(member.name.clone(), Value::Object(part));
             if (demanded || inside) && !choice {
                 required.push(json!(member.name));

@@ -23,8 +23,10 @@ pub(crate) struct Keywords {
     pub required: bool,
     pub key: bool,
     pub event_time: bool,
-    /// Keywords of our document, as they stand there.
+    /// Keywords of our document, as they stand there: of a list, they speak of the values in it.
     pub rules: Vec<(&'static str, Value)>,
+    /// And those that speak of the field whatever it is: where the values of older rows come from.
+    pub origin: Vec<(&'static str, Value)>,
 }
 
 /// What the annotations of the event's type, or of its file, come to.
@@ -57,6 +59,8 @@ pub(crate) const FIELD_NAMES: &[&str] = &[
     "scale",
     "tokenDomain",
     "tokenFormat",
+    "renamedFrom",
+    "from",
 ];
 pub(crate) const TYPE_NAMES: &[&str] = &["id", "name", "event", "partitions", "mode", "extra", "retention"];
 
@@ -102,6 +106,10 @@ impl Keywords {
             ("tokenFormat", Literal::Text(text)) => {
                 self.rules.push(("x-token-format", Value::from(text.as_str())));
             }
+            ("renamedFrom", Literal::Text(text)) => {
+                self.origin.push(("x-renamed-from", Value::from(text.as_str())));
+            }
+            ("from", Literal::Text(text)) => self.origin.push(("x-from", Value::from(text.as_str()))),
             _ if FIELD_NAMES.contains(&name) => return Err(format!("{name} does not take this value")),
             _ => return Err(format!("{name} says nothing about a field")),
         }

@@ -203,6 +203,30 @@ fn protobuf_annotations_become_keywords() {
 }
 
 #[test]
+fn where_older_values_come_from_is_said_alike_and_of_a_list_as_a_whole() {
+    let document = r#"{"type":"object","properties":{"address":{"type":["string","null"],"x-renamed-from":"mail"},"cents":{"type":["integer","null"],"x-from":"CAST(price * 100 AS BIGINT)"},"names":{"type":["array","null"],"items":{"type":"string"},"x-renamed-from":"aliases"}}}"#;
+    capnp(
+        "@0x1; struct A { address @0 :Text $Metadata.renamedFrom(\"mail\"); \
+         cents @1 :Int64 $Metadata.from(\"CAST(price * 100 AS BIGINT)\"); \
+         names @2 :List(Text) $Metadata.renamedFrom(\"aliases\"); }",
+        document,
+    );
+    proto(
+        "syntax = \"proto3\"; import \"headwater/annotations.proto\"; message A { \
+         string address = 1 [(headwater.renamed_from) = \"mail\"]; \
+         int64 cents = 2 [(headwater.from) = \"CAST(price * 100 AS BIGINT)\"]; \
+         repeated string names = 3 [(headwater.renamed_from) = \"aliases\"]; }",
+        document,
+    );
+    avro(
+        r#"{"name":"address","type":["null","string"],"x-renamed-from":"mail"},
+        {"name":"cents","type":["null","long"],"x-from":"CAST(price * 100 AS BIGINT)"},
+        {"name":"names","type":["null",{"type":"array","items":"string"}],"x-renamed-from":"aliases"}"#,
+        document,
+    );
+}
+
+#[test]
 fn more_than_an_age_is_kept_as_the_object_of_json_schema() {
     let document = r#"{"x-retention":{"compact":"1h"},"x-key":["id"],"type":"object","properties":{"id":{"type":"string"}},"required":["id"]}"#;
     let retention = r#"{\"compact\":\"1h\"}"#;

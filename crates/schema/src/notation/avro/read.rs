@@ -29,6 +29,9 @@ const RULES: &[&str] = &[
     "x-token-format",
 ];
 
+/// And those that it may carry whatever its values are.
+const ORIGIN: &[&str] = &["x-renamed-from", "x-from"];
+
 pub(crate) fn read(text: &str) -> Result<Types, Wrong> {
     let tree = Node::parse(text).map_err(|fault| {
         Wrong::new(
@@ -259,8 +262,10 @@ fn keywords(field: &Node) -> Result<Keywords, Wrong> {
             });
         } else if let Some(rule) = RULES.iter().find(|rule| **rule == name) {
             keywords.rules.push((rule, json(&member.value)));
+        } else if let Some(origin) = ORIGIN.iter().find(|origin| **origin == name) {
+            keywords.origin.push((origin, json(&member.value)));
         } else if name.starts_with("x-") {
-            let hint = format!("a field takes x-privacy, {}", RULES.join(", "));
+            let hint = format!("a field takes x-privacy, {}, {}", RULES.join(", "), ORIGIN.join(", "));
             return Err(Wrong::new(At(member.at), format!("there is no {name} here"), &hint));
         }
     }

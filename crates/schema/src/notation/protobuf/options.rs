@@ -79,6 +79,7 @@ fn keyword(option: &ExtensionDescriptor) -> String {
         "max_length" => "maxLength",
         "token_domain" => "tokenDomain",
         "token_format" => "tokenFormat",
+        "renamed_from" => "renamedFrom",
         name => name,
     }
     .to_owned()

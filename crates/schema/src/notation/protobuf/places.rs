@@ -45,6 +45,8 @@ const ANNOTATION_NAMES: &[&str] = &[
     "scale",
     "token_domain",
     "token_format",
+    "renamed_from",
+    "from",
     "event",
     "name",
     "partitions",
