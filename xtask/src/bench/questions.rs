@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_benches_have_all_their_questions() {
-        for (bench, count) in [("tpch", 22)] {
+        for (bench, count) in [("tpch", 22), ("clickbench", 43)] {
             let questions = read(&root().join("bench").join(bench), &[]).unwrap();
             let numbers: Vec<u64> = questions.iter().map(|question| question.number).collect();
             assert_eq!(numbers, (1..=count).collect::<Vec<u64>>());
