@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::{
@@ -26,10 +26,9 @@ use crate::{
 
 const WARM: usize = 5;
 const THREADS: usize = 2;
-/// Compaction has come to rest when no table has changed for so long.
-const REST: Duration = Duration::from_secs(10);
+/// Compaction has come to rest when no table has changed for so long: what is left of a table is joined when nothing came for 30 s.
+const REST: Duration = Duration::from_secs(45);
 const REST_WAIT_MAX: Duration = Duration::from_secs(600);
-const STARTS_MAX: usize = 6;
 /// In what is printed, of an error or of rows that differ.
 const QUOTED: usize = 400;
 
@@ -79,7 +78,9 @@ pub fn pinned(program: &Path) -> Vec<PathBuf> {
 impl Sides<'_> {
     /// Takes a server whose tables hold everything, and leaves none.
     pub fn run(&self, server: Server) -> Result<()> {
-        let files = self.settle(server)?;
+        wait_for_rest(&server)?;
+        server.terminate()?;
+        let files = self.live_files()?;
         self.share(&files)?;
         let server = self.launch.start()?;
         let mut columns: Vec<[Column; 3]> = self.questions.iter().map(|_| Default::default()).collect();
@@ -115,22 +116,6 @@ impl Sides<'_> {
             Ok(String::from_utf8_lossy(&names).lines().map(PathBuf::from).collect())
         };
         self.tables.iter().map(of_table).collect()
-    }
-
-    /// Stops the server once compaction has come to rest, also after a start, and returns the live files.
-    fn settle(&self, mut server: Server) -> Result<Vec<Vec<PathBuf>>> {
-        let mut before = Vec::new();
-        for _ in 0..STARTS_MAX {
-            wait_for_rest(&server)?;
-            server.terminate()?;
-            let files = self.live_files()?;
-            if files == before {
-                return Ok(files);
-            }
-            before = files;
-            server = self.launch.start()?;
-        }
-        bail!("each start of the server compacts something")
     }
 
     /// Links to the live files, a directory for each table.
