@@ -214,18 +214,24 @@ impl Sides<'_> {
             println!("{name} answered {answered} of {}", columns.len());
         }
         for (system, name, floor, goal) in [(1, "DuckDB", 0.77, 1.0), (2, "DataFusion", 1.0, 1.3)] {
-            let ratios =
-                columns.iter().filter_map(|column| Some(column[system].wall_ms()? / column[0].wall_ms()?));
-            let ratios: Vec<f64> = ratios.collect();
-            let what = format!("wall of {name} / ours, geometric mean of {}", ratios.len());
-            if ratios.is_empty() {
+            let mean = |of: fn(&Column) -> Option<f64>| {
+                let ratios = columns.iter().filter_map(|column| Some(of(&column[system])? / of(&column[0])?));
+                geometric_mean(&ratios.collect::<Vec<f64>>())
+            };
+            let (Some(wall), Some(cpu)) = (mean(Column::wall_ms), mean(Column::cpu_ms)) else {
                 println!("no question that both ours and {name} answered");
                 continue;
-            }
-            let mean = (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp();
-            at_least(&what, mean, floor, goal);
+            };
+            at_least(&format!("wall of {name} / ours, geometric mean"), wall, floor, goal);
+            println!("{:<58} {cpu:>8.2}", format!("processor time of {name} / ours, the same"));
         }
     }
+}
+
+/// `None`: of nothing.
+fn geometric_mean(ratios: &[f64]) -> Option<f64> {
+    let logarithms: f64 = ratios.iter().map(|ratio| ratio.ln()).sum();
+    (!ratios.is_empty()).then(|| (logarithms / ratios.len() as f64).exp())
 }
 
 impl Column {
