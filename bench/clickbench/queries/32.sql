@@ -1,0 +1,7 @@
+-- Groups of about one row each, of those with a phrase.
+SELECT watch_id, client_ip, count(*) AS views, sum(is_refresh), avg(resolution_width)
+FROM hits
+WHERE search_phrase <> ''
+GROUP BY watch_id, client_ip
+ORDER BY views DESC, watch_id, client_ip
+LIMIT 10;

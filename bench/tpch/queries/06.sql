@@ -1,0 +1,9 @@
+-- TPC-H Q6, forecasting revenue change.
+-- Validation values: DATE 1994-01-01, DISCOUNT 0.06, QUANTITY 24.
+-- TPC Benchmark H, Standard Specification 3.0.1, www.tpc.org, (c) Transaction Processing Performance Council.
+select sum(l_extendedprice * l_discount) as revenue
+from lineitem
+where l_shipdate >= date '1994-01-01'
+  and l_shipdate < date '1994-01-01' + interval '1' year
+  and l_discount between 0.06 - 0.01 and 0.06 + 0.01
+  and l_quantity < 24;

@@ -1,0 +1,11 @@
+-- TPC-H Q13, customer distribution.
+-- Validation values: WORD1 special, WORD2 requests.
+-- TPC Benchmark H, Standard Specification 3.0.1, www.tpc.org, (c) Transaction Processing Performance Council.
+select c_count, count(*) as custdist
+from (
+  select c_custkey, count(o_orderkey)
+  from customer left outer join orders on c_custkey = o_custkey and o_comment not like '%special%requests%'
+  group by c_custkey
+) as c_orders (c_custkey, c_count)
+group by c_count
+order by custdist desc, c_count desc;
