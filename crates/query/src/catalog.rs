@@ -50,6 +50,7 @@ pub(crate) fn catalog(
     names.push(STREAMS.to_owned());
     names.sort_unstable();
 
+    let is_joined = checked.tables.len() > 1;
     let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
     let mut tallies = None;
     let mut resolutions = None;
@@ -61,7 +62,7 @@ pub(crate) fn catalog(
         }
         let url = store(&table.lake_root)?;
         let physical: Arc<dyn TableProvider> =
-            Arc::new(LakeTable::new(table, url, findings.clone(), remembered.clone()));
+            Arc::new(LakeTable::new(table, url, findings.clone(), remembered.clone(), is_joined));
         let shown = match kind {
             TableKind::Stream => {
                 if name == RESOLUTIONS {

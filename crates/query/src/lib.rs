@@ -11,6 +11,7 @@ mod cut;
 mod engine;
 mod error;
 mod expression;
+mod footers;
 mod functions;
 mod hot;
 mod known;

@@ -25,6 +25,7 @@ use datafusion::{
 
 use crate::{
     Listed, QueryError, Ranges, TableCut, TableKind,
+    footers::{self, Footer},
     hot::HotExec,
     known::{self, Known},
     prune::prune,
@@ -45,6 +46,8 @@ pub(crate) struct LakeTable {
     store: ObjectStoreUrl,
     findings: Findings,
     remembered: Remembered,
+    /// The statement has other tables too, whose rows this one's may be held against.
+    is_joined: bool,
 }
 
 impl LakeTable {
@@ -53,15 +56,16 @@ impl LakeTable {
         store: ObjectStoreUrl,
         findings: Findings,
         remembered: Remembered,
+        is_joined: bool,
     ) -> LakeTable {
         let columns = match cut.kind {
             TableKind::Stream => views::with(&cut.columns),
             _ => Arc::clone(&cut.columns),
         };
-        LakeTable { cut, columns, store, findings, remembered }
+        LakeTable { cut, columns, store, findings, remembered, is_joined }
     }
 
-    fn scan_files(
+    async fn scan_files(
         &self,
         state: &dyn Session,
         mut files: Vec<Arc<Listed>>,
@@ -82,26 +86,14 @@ impl LakeTable {
             self.findings.clone(),
             self.remembered.clone(),
         );
-        let reader = CachedParquetFileReaderFactory::new(
-            Arc::new(store),
-            state.runtime_env().cache_manager.get_file_metadata_cache(),
-        );
+        let store = Arc::new(store);
+        let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let reader = CachedParquetFileReaderFactory::new(store.clone(), footers.clone());
         let source = ParquetSource::new(Arc::clone(columns))
             .with_table_parquet_options(state.default_table_options().parquet)
             .with_parquet_file_reader_factory(Arc::new(reader));
         let partitioned = files.iter().map(|file| {
-            // A path of ours: relative, in UTF-8, `/` between its parts.
-            let location = file.location().cloned().ok_or_else(|| {
-                DataFusionError::Internal(format!("the file name {} is not UTF-8", file.path.display()))
-            })?;
-            let meta = ObjectMeta {
-                location,
-                last_modified: Default::default(),
-                size: file.bytes,
-                e_tag: None,
-                version: None,
-            };
-            let partitioned = PartitionedFile::new_from_meta(meta);
+            let partitioned = PartitionedFile::new_from_meta(meta(file)?);
             Ok(match tells {
                 true => {
                     let mut statistics = rows(columns, file.rows);
@@ -120,6 +112,13 @@ impl LakeTable {
             groups.push(FileGroup::new(std::mem::replace(&mut partitioned, rest)));
         }
         let mut statistics = rows(columns, files.iter().map(|file| file.rows).sum());
+        if self.is_joined {
+            let footer = |file: &Arc<Listed>| Ok(Footer { meta: meta(file)?, rows: file.rows });
+            let of_files = files.iter().map(footer).collect::<Result<_>>()?;
+            if let Some(told) = footers::told(&*store, footers, columns, of_files).await {
+                statistics = Statistics { num_rows: statistics.num_rows, ..told };
+            }
+        }
         known::tell_all(&known, &mut statistics, &files);
         let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
             .with_file_groups(groups)
@@ -129,6 +128,20 @@ impl LakeTable {
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
+}
+
+fn meta(file: &Listed) -> Result<ObjectMeta> {
+    // A path of ours: relative, in UTF-8, `/` between its parts.
+    let location = file.location().cloned().ok_or_else(|| {
+        DataFusionError::Internal(format!("the file name {} is not UTF-8", file.path.display()))
+    })?;
+    Ok(ObjectMeta {
+        location,
+        last_modified: Default::default(),
+        size: file.bytes,
+        e_tag: None,
+        version: None,
+    })
 }
 
 fn rows(columns: &SchemaRef, rows: u64) -> Statistics {
@@ -169,7 +182,7 @@ impl TableProvider for LakeTable {
             None => files.to_vec(),
         };
         if !left.is_empty() {
-            inputs.push(self.scan_files(state, left, projection, limit)?);
+            inputs.push(self.scan_files(state, left, projection, limit).await?);
         }
         if hot.rows() > 0 {
             let parts = hot.parts();
