@@ -19,7 +19,8 @@ use utoipa::ToSchema;
 
 use crate::{
     Problem,
-    sql::{Reads, bad_body, body_of, is_json},
+    json_body::{bad_body, json_body},
+    sql::Reads,
 };
 
 const BODY: &str = "the body is {\"subjects\":[\"…\"],\"reason\":\"…\",\"dry_run\":false}";
@@ -82,15 +83,7 @@ pub(crate) async fn erase(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    if !is_json(&headers) {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            "the body must be application/json",
-            BODY,
-        ));
-    }
-    let body = body_of(body, BODY).await?;
+    let body = json_body(&headers, body, BODY).await?;
     // Serde's own words may quote what stands there, and that may be somebody.
     let asked: Erase = serde_json::from_slice(&body).map_err(|fault| {
         bad_body(

@@ -10,6 +10,7 @@ mod erasures;
 mod events;
 mod guard;
 mod health;
+mod json_body;
 mod links;
 mod listen;
 mod openapi;

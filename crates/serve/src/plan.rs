@@ -11,7 +11,8 @@ use http::{HeaderMap, StatusCode};
 
 use crate::{
     PlanRefused, Problem,
-    sql::{Reads, bad_body, body_of, is_json},
+    json_body::{bad_body, json_body},
+    sql::Reads,
 };
 
 const PLAN_BODY: &str = "the body is the schema document, as headwater check accepts it";
@@ -29,15 +30,7 @@ pub(crate) async fn plan(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    if !is_json(&headers) {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            "the body must be application/json",
-            PLAN_BODY,
-        ));
-    }
-    let body = body_of(body, PLAN_BODY).await?;
+    let body = json_body(&headers, body, PLAN_BODY).await?;
     let document =
         String::from_utf8(body.to_vec()).map_err(|_| bad_body("the body is not UTF-8", PLAN_BODY))?;
     Ok(Json(reads.backend.plan(&name, document).await?).into_response())

@@ -20,7 +20,8 @@ use utoipa::ToSchema;
 
 use crate::{
     Problem,
-    sql::{Reads, bad_body, body_of, is_json},
+    json_body::{bad_body, json_body},
+    sql::Reads,
 };
 
 const ORDER_BODY: &str =
@@ -87,15 +88,7 @@ pub(crate) async fn begin(
             "rejects are for /v1/rejects/fix, replay or discard",
         ));
     }
-    if !is_json(&headers) {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            "the body must be application/json",
-            ORDER_BODY,
-        ));
-    }
-    let body = body_of(body, ORDER_BODY).await?;
+    let body = json_body(&headers, body, ORDER_BODY).await?;
     let repair: Repair =
         serde_json::from_slice(&body).map_err(|fault| bad_body(&fault.to_string(), ORDER_BODY))?;
     let job = replays.start(order(&task, repair)?)?;

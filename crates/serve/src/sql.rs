@@ -6,13 +6,12 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, to_bytes},
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use hw_event::Principal;
 use hw_query::{
     Answer, QueryError,
@@ -28,13 +27,12 @@ use utoipa::ToSchema;
 use crate::{
     Backend, Problem,
     accept::{accepted, media_type},
+    json_body::{bad_body, json_body},
     outgoing::{STALL_TIME, paced},
 };
 
-const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// What a body looks like, for those whose body does not.
-const SQL_BODY: &str = "the body is {\"sql\":\"SELECT 1\"}";
-const BODY_TIME: Duration = Duration::from_secs(10);
+const SQL_BODY: &str = "send Content-Type: application/json and {\"sql\":\"SELECT 1\"}";
 /// Rendered bytes of one answer that are held back until its end is known …
 const ANSWER_BUFFER_BYTES: usize = 32 * 1024 * 1024;
 /// … and of all answers together, in KiB. An answer that finds no room begins at once.
@@ -151,54 +149,10 @@ pub(crate) async fn sql(State(reads): State<Reads>, request: Request) -> Respons
 }
 
 async fn answer(reads: &Reads, request: Request) -> Result<Response, Problem> {
-    if !is_json(request.headers()) {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            "the body must be application/json",
-            "send Content-Type: application/json and {\"sql\":\"SELECT 1\"}",
-        ));
-    }
     let format = accepted(request.headers())?;
-    let body = body_of(request.into_body(), SQL_BODY).await?;
+    let (parts, body) = request.into_parts();
+    let body = json_body(&parts.headers, body, SQL_BODY).await?;
     let ask: Ask = serde_json::from_slice(&body).map_err(|fault| bad_body(&fault.to_string(), SQL_BODY))?;
     let answer = reads.run(&ask.sql).await?;
     reads.respond(answer, format).await
-}
-
-/// A body of ours, small and in time.
-pub(crate) async fn body_of(body: Body, hint: &str) -> Result<Bytes, Problem> {
-    let body = timeout(BODY_TIME, to_bytes(body, BODY_BYTES_MAX)).await.map_err(|_| {
-        Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "request_time",
-            "the body did not come in time",
-            "send the request again",
-        )
-    })?;
-    body.map_err(|fault| {
-        // The body's limit is the only error that is not the connection's.
-        let large = std::error::Error::source(&fault)
-            .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
-        match large {
-            true => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                format!("the body has more than {BODY_BYTES_MAX} bytes"),
-                "make it shorter",
-            ),
-            false => bad_body("the body cannot be read", hint),
-        }
-    })
-}
-
-pub(crate) fn bad_body(detail: &str, hint: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "bad_body", detail, hint)
-}
-
-pub(crate) fn is_json(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(first), None) = (types.next(), types.next()) else { return false };
-    let media_type = first.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-    media_type.trim().eq_ignore_ascii_case("application/json")
 }

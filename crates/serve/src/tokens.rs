@@ -16,7 +16,8 @@ use utoipa::ToSchema;
 
 use crate::{
     Problem, RevealAsked, RevealRefused, TokenRevealed,
-    sql::{Reads, bad_body, body_of, is_json},
+    json_body::{bad_body, json_body},
+    sql::Reads,
 };
 
 const TOKENS_MAX: usize = 100;
@@ -49,15 +50,7 @@ pub(crate) async fn reveal(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    if !is_json(&headers) {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            "the body must be application/json",
-            REVEAL_BODY,
-        ));
-    }
-    let body = body_of(body, REVEAL_BODY).await?;
+    let body = json_body(&headers, body, REVEAL_BODY).await?;
     // The parser's message could quote what somebody took for a token.
     let asked: Reveal = serde_json::from_slice(&body).map_err(|fault| {
         bad_body(&format!("the body cannot be read at column {}", fault.column()), REVEAL_BODY)

@@ -14,8 +14,9 @@ use utoipa::ToSchema;
 
 use crate::{
     Problem, VerifyRefused,
+    json_body::{bad_body, json_body},
     outgoing::{STALL_TIME, paced},
-    sql::{Reads, bad_body, body_of, is_json},
+    sql::Reads,
 };
 
 const NAMES_BODY: &str = "the body is {} or {\"names\":[\"orders\"]}";
@@ -40,15 +41,7 @@ pub(crate) async fn verify(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    if !is_json(&headers) {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            "the body must be application/json",
-            NAMES_BODY,
-        ));
-    }
-    let body = body_of(body, NAMES_BODY).await?;
+    let body = json_body(&headers, body, NAMES_BODY).await?;
     let names = serde_json::from_slice(&body).map_err(|fault| bad_body(&fault.to_string(), NAMES_BODY))?;
     let Names { names } = names;
     let lines = reads.backend.verify(names)?;
