@@ -70,8 +70,10 @@ pub(crate) fn encode(
     });
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     if let Some(helper) = helper.filter(|_| rows >= HELPED_ROWS_MIN) {
-        let group = group.clone();
-        drop(helper.spawn_blocking(move || group.work()));
+        // One that begins too late must not have held the rows until then.
+        let group = Arc::downgrade(&group);
+        let help = move || group.upgrade().into_iter().for_each(|group| group.work());
+        drop(helper.spawn_blocking(help));
     }
     group.work();
     let mut done = group.done();
