@@ -115,7 +115,7 @@ impl QueryError {
                 Some(ours) => ours.clone(),
                 None => QueryError::Internal(error.to_string()),
             },
-            DataFusionError::ResourcesExhausted(text) => QueryError::Memory(short(text)),
+            DataFusionError::ResourcesExhausted(text) => QueryError::Memory(memory(text)),
             DataFusionError::SQL(inner, _) => QueryError::Text(short(&inner.to_string())),
             DataFusionError::Plan(text) | DataFusionError::NotImplemented(text) => {
                 QueryError::Plan(short(text))
@@ -139,11 +139,41 @@ impl QueryError {
     }
 }
 
+/// The engine tells that it may not spill in the words of its own settings.
+fn memory(text: &str) -> String {
+    match text.contains("DiskManager") {
+        true => {
+            "sorting, joining or grouping wants more memory than it may have, and nothing goes to the disk for it".to_owned()
+        }
+        false => short(text),
+    }
+}
+
 /// The engine's texts can quote the whole statement; the first line says what is wrong.
 fn short(text: &str) -> String {
     const CHARS_MAX: usize = 500;
     match text.char_indices().nth(CHARS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_told_in_words_of_the_user() {
+        let told = |text: &str| {
+            let error = DataFusionError::ResourcesExhausted(text.to_owned());
+            QueryError::from_engine(&error, true).to_string()
+        };
+        let spill = "Memory Exhausted while SpillPool (DiskManager is disabled)";
+        assert!(
+            !told(spill).contains("Spill") && told(spill).contains("more memory than it may have"),
+            "{}",
+            told(spill)
+        );
+        assert!(told("Failed to allocate additional 7 B for HashJoinInput").contains("HashJoinInput"));
     }
 }
