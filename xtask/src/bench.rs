@@ -8,6 +8,7 @@ mod delta;
 mod events;
 mod feed;
 mod freshness;
+mod generation;
 mod growth;
 mod hits;
 mod kafka;
@@ -16,6 +17,7 @@ mod log;
 mod mix;
 mod nats;
 mod ours;
+mod paced;
 mod peers;
 mod queries;
 mod questions;
@@ -37,6 +39,7 @@ pub const USAGE: &str = "\x20 bench [NAME] [--events N] [--pairs N] [--binary PA
                     sustained  rate, memory and bytes on disk over a long run (10,000,000 events)
                     freshness  acknowledged to seen by SQL, and SQL while events come (10,000,000 events)
                     growth     commits, opening and queries as a table grows (to 10,000 versions: --events); deltalake to 1,000
+                    generation a changed annotation reaches all rows of a table while events come (10,000,000 rows)
                     queries    twelve statements over HTTP; DuckDB over Parquet (4,000,000 rows)
                     tpch       TPC-H's 22 questions; DuckDB and DataFusion over our Parquet (scale factor 1 = 6,000,000 events)
                     clickbench 43 questions after ClickBench's over rows that are made up; the same two (10,000,000 rows)
@@ -53,6 +56,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("sustained", sustained::run),
     ("freshness", freshness::run),
     ("growth", growth::run),
+    ("generation", generation::run),
     ("queries", queries::run),
     ("mix", mix::run),
     ("tpch", tpch::run),

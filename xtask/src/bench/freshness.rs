@@ -7,19 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::{
     Options,
     events::{Batch, EVENTS_PATH, STREAM},
-    load::{self, Load, number_after},
+    load::{self, Load},
     ours::Ours,
+    paced::{Acknowledged, Paced},
     verdict::at_most,
 };
-use crate::{
-    http::Connection,
-    measure::{median, percentile},
-};
+use crate::measure::{median, percentile};
 
 const EVENTS: u64 = 10_000_000;
 const RATE: u64 = 50_000;
@@ -34,12 +32,6 @@ const STATEMENTS: [&str; 3] = [
     "SELECT auction, count(*) AS bids FROM bid GROUP BY auction ORDER BY bids DESC, auction LIMIT 10",
 ];
 const TIMES: usize = 5;
-
-/// One request: when it was acknowledged, and the append it came with.
-struct Acknowledged {
-    at: Instant,
-    seq: i64,
-}
 
 pub fn run(options: &Options) -> Result<()> {
     let events = options.events.unwrap_or(EVENTS);
@@ -103,24 +95,23 @@ fn look_while_events_come(ours: &Ours, batch: &Batch) -> Result<(Vec<Duration>, 
     let acknowledged: Mutex<Vec<Acknowledged>> = Mutex::new(Vec::new());
     let mut seen = ours.server.numbers(&format!("SELECT max(_seq) FROM {STREAM}"))?[0];
     let requests = (RATE * LASTS / EVENTS_A_BODY) as usize;
-    let bodies = batch.bodies(EVENTS_A_BODY as usize);
-    ensure!(bodies.len() >= requests, "too few events: {}", batch.rows());
     std::thread::scope(|scope| {
-        let sender = scope.spawn(|| -> Result<()> {
-            let mut connection = Connection::open(ours.address())?;
-            let began = Instant::now();
-            for (index, body) in bodies.iter().take(requests).enumerate() {
-                let due = began + Duration::from_secs(1) * index as u32 * EVENTS_A_BODY as u32 / RATE as u32;
-                std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                let headers = [("content-type", "application/x-ndjson")];
-                let answer = connection.ask("POST", EVENTS_PATH, &headers, &batch.bytes[body.clone()])?;
-                ensure!(answer.status == 200, "{}: {}", answer.status, answer.text());
-                let seq = number_after(&answer.body, b"\"seq\":").context("a receipt without its append")?;
-                if let Ok(mut acknowledged) = acknowledged.lock() {
-                    acknowledged.push(Acknowledged { at: Instant::now(), seq: seq as i64 });
-                }
-            }
-            Ok(())
+        let sender = scope.spawn(|| {
+            let load = Paced {
+                address: ours.address(),
+                batch,
+                events_a_second: RATE,
+                events_a_body: EVENTS_A_BODY,
+                connections: 1,
+            };
+            load.send(
+                |body| body < requests,
+                |body| {
+                    if let Ok(mut acknowledged) = acknowledged.lock() {
+                        acknowledged.push(body);
+                    }
+                },
+            )
         });
         let (mut times, mut looks) = (Vec::new(), Vec::new());
         let (mut rows, mut pending) = (0, 0);
@@ -140,7 +131,7 @@ fn look_while_events_come(ours: &Ours, batch: &Batch) -> Result<(Vec<Duration>, 
             seen = found[1];
             if let Ok(acknowledged) = acknowledged.lock() {
                 // One may be seen before its answer has come.
-                while let Some(next) = acknowledged.get(pending).filter(|next| next.seq <= seen) {
+                while let Some(next) = acknowledged.get(pending).filter(|next| next.seq as i64 <= seen) {
                     times.push(ended.saturating_duration_since(next.at));
                     pending += 1;
                 }

@@ -97,8 +97,14 @@ impl Ours {
 
     /// Stops it cleanly and starts it again over the same directory.
     pub fn start_again(self) -> Result<Ours> {
+        self.start_again_with(SCHEMA)
+    }
+
+    /// The same with another schema of the stream.
+    pub fn start_again_with(self, schema: &str) -> Result<Ours> {
         let Ours { server, launch, scratch } = self;
         server.terminate()?;
+        std::fs::write(launch.project.join("schemas").join(format!("{STREAM}.json")), schema)?;
         let server = launch.start()?;
         Ok(Ours { server, launch, scratch })
     }
