@@ -8,10 +8,11 @@ use hw_event::Seq;
 
 use crate::{
     Damage, Disk, OpenError, ReadError,
+    fetch::Fetch,
     frame::{self, FrameKind},
     recovery::recover,
     segment::{self, FRAMES_START, Header, PAGE, SegmentFile},
-    shelf::{Fetch, Shelf},
+    shelf::Shelf,
 };
 
 /// What is damaged in a journal that nobody has open. `pace` is told of the bytes read. Blocking; writes nothing.

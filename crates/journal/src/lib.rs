@@ -9,6 +9,7 @@ mod copy;
 mod core;
 mod cursor;
 mod disk;
+mod fetch;
 mod file_disk;
 mod found;
 mod frame;

@@ -14,7 +14,8 @@ use tokio::sync::watch;
 
 use crate::{
     BlockKind, BlockPlace, BlockRef, Damage, Log, ReadError, StoredAppend,
-    frame::{self, FrameKind},
+    fetch::{self, Fetch, disk_error},
+    frame,
     index::Entry,
     segment::{self, SegmentFile},
 };
@@ -61,14 +62,6 @@ struct Place {
     position: u64,
     bytes: u32,
     crc: u32,
-}
-
-/// A frame that a read shall fetch. The segment is held, so it is not written again meanwhile.
-pub(crate) struct Fetch {
-    segment: Arc<SegmentFile>,
-    seq: Seq,
-    position: u64,
-    length: u32,
 }
 
 impl Shelf {
@@ -260,17 +253,7 @@ impl Log for Shelf {
     }
 
     fn read(&self, after: Seq, bytes_max: usize) -> Result<Vec<StoredAppend>, ReadError> {
-        let plan = self.plan(after, bytes_max)?;
-        let mut appends = Vec::with_capacity(plan.len());
-        for fetch in plan {
-            match fetch.read() {
-                Ok(append) => appends.push(append),
-                // What stands before the damage is served; asked again from there, the damage is the answer.
-                Err(_) if !appends.is_empty() => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(appends)
+        fetch::read_all(&self.plan(after, bytes_max)?)
     }
 
     fn blocks(
@@ -378,51 +361,5 @@ impl Shelved {
                 crc: place.crc,
             }),
         })
-    }
-}
-
-fn disk_error(error: io::Error) -> ReadError {
-    ReadError::Disk(Arc::new(error))
-}
-
-impl Fetch {
-    pub(crate) fn of(segment: &Arc<SegmentFile>, entry: &Entry) -> Fetch {
-        let Entry { seq, position, length, .. } = *entry;
-        Fetch { segment: segment.clone(), seq, position, length }
-    }
-
-    pub(crate) fn seq(&self) -> Seq {
-        self.seq
-    }
-
-    pub(crate) fn length(&self) -> u32 {
-        self.length
-    }
-
-    /// Where it stands in its file: start and end.
-    pub(crate) fn range(&self) -> (u64, u64) {
-        (self.position, self.position + u64::from(self.length))
-    }
-
-    pub(crate) fn read(&self) -> Result<StoredAppend, ReadError> {
-        let Fetch { segment, seq, position, length } = self;
-        let damaged = |reason: &str| ReadError::Damaged {
-            file: segment.name.clone(),
-            start: *position,
-            end: position + u64::from(*length),
-            reason: format!("append {seq}: {reason}"),
-        };
-        let bytes =
-            segment::read_vec(segment.file.as_ref(), *position, *length as usize).map_err(disk_error)?;
-        let bytes = Bytes::from(bytes);
-        let head = match frame::verify(&bytes, segment.seed(), segment.header.journal_id) {
-            Ok(head) if head.kind == FrameKind::Append && head.seq == *seq => head,
-            Ok(_) => return Err(damaged("another frame stands in its place")),
-            Err(_) => return Err(damaged("the checksum does not match")),
-        };
-        match frame::decode_append(&bytes, &head) {
-            Ok(decoded) => Ok(StoredAppend { seq: *seq, append: decoded.append }),
-            Err(_) => Err(damaged("the contents make no sense")),
-        }
     }
 }
