@@ -82,7 +82,6 @@ pub async fn run(
     };
     let metrics = telemetry::start(&config.log)?;
     raise_descriptor_limit();
-    memory::give_back_soon();
     let shares = memory::Shares::of(config.memory.as_usize(), config.limits.body.as_usize());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 

@@ -2,6 +2,7 @@
 //! Each file is one promise. Nothing here knows the inside. `check` and `client` need no server of ours: the clients speak
 //! to a fake one there, which can misbehave as ours does not.
 
+mod allocator;
 mod backup;
 mod bad_input;
 mod behind;

@@ -24,9 +24,13 @@ fn begin(directory: &std::path::Path, settings: &[&str]) -> Arc<Server> {
     Arc::new(Server::start_with(&project, &directory.join("data"), settings))
 }
 
-/// The processes with a statement: only those have more threads than they begin with.
+/// The processes with a statement: only those have more threads than they begin with, the allocator's own not counted.
 fn busy(server: &Server) -> Vec<u32> {
-    let threads = |child: u32| std::fs::read_dir(format!("/proc/{child}/task")).map_or(0, Iterator::count);
+    let threads = |child: u32| {
+        let tasks = std::fs::read_dir(format!("/proc/{child}/task")).into_iter().flatten().flatten();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        names.filter(|name| !name.starts_with("jemalloc")).count()
+    };
     server.sql_children().into_iter().map(|child| child.0).filter(|child| threads(*child) > 4).collect()
 }
 

@@ -33,7 +33,7 @@ use crate::{
 
 // As in the product; a quarter of a seed's time went into the system's.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const THREADS: usize = 2;
 /// The time in CI for seeds without a bug; `HW_ROUNDS` sets a number instead.
