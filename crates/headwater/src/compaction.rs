@@ -15,8 +15,8 @@ use hw_pipeline::FollowerHandle;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-/// Behind everything that somebody waits for.
-pub const NICE: i32 = 10;
+use crate::background;
+
 /// The load is high when other threads take so much of the processors.
 const HIGH: f64 = 0.5;
 /// In which Linux counts processor time for its users.
@@ -42,10 +42,7 @@ impl Compaction {
     }
 
     fn run(mut self) {
-        // Of this thread alone, as Linux has it. Where it may not, compaction is as important as anybody.
-        if let Err(error) = rustix::process::nice(NICE) {
-            tracing::debug!(%error, "compaction has no lower priority");
-        }
+        background::lower_priority();
         let mut load = Load::new();
         while !self.stop.is_cancelled() {
             let busy = load.is_high();

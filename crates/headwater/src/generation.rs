@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use self::steps::Steps;
-use crate::forgetting::Forgetting;
+use crate::{background, forgetting::Forgetting};
 
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -266,14 +266,14 @@ impl Shared {
         let mut steps = Steps::protecting(stream, hash, vault);
         let (start, read, stop) = (of.start, of.read.clone(), self.stop.clone());
         read.store(0, Ordering::Relaxed);
-        let turned = tokio::task::spawn_blocking(move || {
+        let turned = background::run("hw-generation", move || {
             let mut pace = |bytes| {
                 read.fetch_add(bytes, Ordering::Relaxed);
                 !stop.is_cancelled()
             };
             rewriter.turn(table, start, (number, &columns), &mut steps, &mut pace)
         });
-        match turned.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())? {
+        match turned.await?.map_err(|error| error.to_string())? {
             RewriteTurn::Offered | RewriteTurn::Waiting => Ok(true),
             RewriteTurn::Current => Ok(false),
             RewriteTurn::Stopped => Err("told to stop".to_owned()),

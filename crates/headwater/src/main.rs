@@ -2,6 +2,7 @@
 //! Always: exit codes are those of `exit::Exit`; only this crate reads arguments and environment.
 
 mod backend;
+mod background;
 mod backup;
 mod check_data;
 mod cli;

@@ -186,6 +186,8 @@ pub struct Batch {
     pub price_sum: u64,
     /// How many bad rows have this code.
     pub bad: Vec<(&'static str, u64)>,
+    /// How often all lines are sent; counts and sums are of all turns.
+    turns: u64,
 }
 
 impl Batch {
@@ -197,6 +199,7 @@ impl Batch {
             good: 0,
             price_sum: 0,
             bad: Vec::new(),
+            turns: 1,
         };
         let (mut rows, mut way) = (Rows::new(), 0);
         for index in 0..count {
@@ -224,8 +227,18 @@ impl Batch {
         }
     }
 
+    /// The same lines, sent so many times, for loads that are longer than the memory.
+    #[must_use]
+    pub fn in_turns(mut self, turns: u64) -> Batch {
+        self.turns *= turns;
+        self.good *= turns;
+        self.price_sum *= turns;
+        self.bad.iter_mut().for_each(|(_, count)| *count *= turns);
+        self
+    }
+
     pub fn rows(&self) -> u64 {
-        self.lines.len() as u64 - 1
+        (self.lines.len() as u64 - 1) * self.turns
     }
 
     pub fn rejected(&self) -> u64 {
@@ -235,7 +248,8 @@ impl Batch {
     /// Where the bodies of so many lines each stand.
     pub fn bodies(&self, lines: usize) -> Vec<Range<usize>> {
         let last = self.lines.len() - 1;
-        (0..last).step_by(lines).map(|at| self.lines[at]..self.lines[(at + lines).min(last)]).collect()
+        let body = |at: usize| self.lines[at]..self.lines[(at + lines).min(last)];
+        (0..self.turns).flat_map(|_| (0..last).step_by(lines).map(body)).collect()
     }
 }
 
@@ -260,6 +274,9 @@ mod tests {
         let bodies = batch.bodies(999);
         assert_eq!(bodies.len(), 101);
         assert_eq!(bodies.last().map(|body| body.end), Some(batch.bytes.len()));
+        let (sum, batch) = (batch.price_sum, batch.in_turns(3));
+        assert_eq!((batch.rows(), batch.good, batch.price_sum), (300_000, 300_000, 3 * sum));
+        assert_eq!(batch.bodies(999)[101..202], bodies);
     }
 
     #[test]

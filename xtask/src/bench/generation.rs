@@ -62,7 +62,8 @@ pub fn run(options: &Options) -> Result<()> {
     })?;
     ours.wait_until_committed(sent.last_seq)?;
     ours.check(&batch, &sent)?;
-    println!("{events} rows in the table");
+    ours.wait_until_idle()?;
+    println!("{events} rows in the table, compacted");
 
     let alone = paced(&ours, &batch, |began| began.elapsed() < UNDISTURBED)?;
     ours.wait_until_committed(alone.last_seq)?;
@@ -115,6 +116,8 @@ struct Phase {
     last_seq: u64,
     /// From the moment a body was due.
     times: Vec<Duration>,
+    /// The longest of them, and when in the phase it was due.
+    worst: (Duration, Duration),
     processor: Duration,
     peak_mib: f64,
 }
@@ -125,11 +128,13 @@ impl Phase {
     }
 
     fn tell(&self, name: &str) {
-        let [p50, worst] = [50, 100].map(|percent| percentile(&self.times, percent).as_secs_f64() * 1e3);
+        let p50 = percentile(&self.times, 50).as_secs_f64() * 1e3;
         println!(
-            "{name}: {} events at {RATE} a second, {EVENTS_A_BODY} a body, ack=disk: p50 {p50:.1} ms, p99 {:.1} ms, at most {worst:.1} ms; {:.1} CPU s, {:.0} MiB at most",
+            "{name}: {} events at {RATE} a second, {EVENTS_A_BODY} a body, ack=disk: p50 {p50:.1} ms, p99 {:.1} ms, at most {:.1} ms ({:.1} s after the start); {:.1} CPU s, {:.0} MiB at most",
             self.events,
             self.p99(),
+            self.worst.0.as_secs_f64() * 1e3,
+            self.worst.1.as_secs_f64(),
             self.processor.as_secs_f64(),
             self.peak_mib
         );
@@ -139,7 +144,7 @@ impl Phase {
 fn paced(ours: &Ours, batch: &Batch, goes_on: impl Fn(Instant) -> bool + Sync) -> Result<Phase> {
     let pid = ours.server.pid();
     let (began, before, watch) = (Instant::now(), processor_time(pid), Watch::start(pid));
-    let seen = Mutex::new((Vec::new(), 0));
+    let seen = Mutex::new((Vec::new(), 0, (Duration::ZERO, Duration::ZERO)));
     let load = Paced {
         address: ours.address(),
         batch,
@@ -151,18 +156,21 @@ fn paced(ours: &Ours, batch: &Batch, goes_on: impl Fn(Instant) -> bool + Sync) -
         |_| goes_on(began),
         |body| {
             if let Ok(mut seen) = seen.lock() {
-                seen.0.push(body.at.saturating_duration_since(body.due));
+                let took = body.at.saturating_duration_since(body.due);
+                seen.0.push(took);
                 seen.1 = seen.1.max(body.seq);
+                seen.2 = seen.2.max((took, body.due.saturating_duration_since(began)));
             }
         },
     )?;
-    let (times, last_seq) = seen.into_inner().ok().context("a sender panicked")?;
+    let (times, last_seq, worst) = seen.into_inner().ok().context("a sender panicked")?;
     ensure!(times.len() == bodies, "{} of {bodies} bodies were answered", times.len());
     let processor = processor_time(pid) - before;
     Ok(Phase {
         events: bodies as u64 * EVENTS_A_BODY,
         last_seq,
         times,
+        worst,
         processor,
         peak_mib: watch.peak_mib(),
     })

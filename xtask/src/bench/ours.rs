@@ -16,13 +16,16 @@ use super::{
 };
 use crate::{
     http::Connection,
-    measure::bytes_below,
+    measure::{bytes_below, processor_time},
     server::{Launch, Server},
 };
 
 /// Below 1 MiB rows wait up to 60 s for their commit.
 const COMMIT_WAIT_MAX: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(20);
+/// Idle: below a twentieth of a processor so many times in a row.
+const QUIET_LOOK: Duration = Duration::from_secs(1);
+const QUIET_LOOKS: u32 = 12;
 
 /// A server over a fresh directory.
 pub struct Ours {
@@ -62,6 +65,20 @@ impl Ours {
     /// Waits until the lake has committed an append, and returns how long that took.
     pub fn wait_until_committed(&self, seq: u64) -> Result<Duration> {
         wait_until_committed(&self.server, seq)
+    }
+
+    /// Waits until nothing is left to be done behind what came, such as compaction.
+    pub fn wait_until_idle(&self) -> Result<()> {
+        let (began, pid) = (Instant::now(), self.server.pid());
+        let mut quiet = 0;
+        while quiet < QUIET_LOOKS {
+            let before = processor_time(pid);
+            std::thread::sleep(QUIET_LOOK);
+            let idle = processor_time(pid) - before < QUIET_LOOK / 20;
+            quiet = if idle { quiet + 1 } else { 0 };
+            ensure!(began.elapsed() < COMMIT_WAIT_MAX, "the server is still at work");
+        }
+        Ok(())
     }
 
     /// The counts that make a figure count. Waits for nothing: everything that was acknowledged has to be there.

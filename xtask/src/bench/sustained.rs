@@ -17,15 +17,19 @@ use crate::measure::{
     Watch, anonymous_memory_of_family, bytes_below, own_processor_time, percentile, processor_time,
 };
 
-const EVENTS: u64 = 10_000_000;
+const EVENTS: u64 = 30_000_000;
+/// So many lie in memory at once; more of them come again.
+const EVENTS_IN_MEMORY: u64 = 10_000_000;
 const EVENTS_A_BODY: usize = 1_000;
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: usize = 16;
 /// How long the server is left alone before its idle memory is read.
 const IDLE: Duration = Duration::from_secs(2);
 
 pub fn run(options: &Options) -> Result<()> {
-    let events = options.events.unwrap_or(EVENTS);
-    let batch = Batch::new(events, 0);
+    let asked = options.events.unwrap_or(EVENTS);
+    let turns = asked.div_ceil(EVENTS_IN_MEMORY);
+    let batch = Batch::new(asked.div_ceil(turns), 0).in_turns(turns);
+    let events = batch.rows();
     let ours = Ours::start(options, "")?;
     let pid = ours.server.pid();
     std::thread::sleep(IDLE);
@@ -54,7 +58,7 @@ pub fn run(options: &Options) -> Result<()> {
     let wall = (sent.wall + waited).as_secs_f64();
     println!(
         "{events} events ({} MB), {EVENTS_A_BODY} a body, {CONNECTIONS} connections, ack=disk: receipts = ledger = rows",
-        batch.bytes.len() / 1_000_000
+        batch.bytes.len() as u64 * turns / 1_000_000
     );
     println!(
         "to the last answer {:.1} s, to the last commit {wall:.1} s; refused {}",

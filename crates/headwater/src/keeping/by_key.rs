@@ -2,22 +2,17 @@
 //! Always: at a low priority, one table at a time, and at most a twentieth of the time for each; not at all while nothing has
 //! changed and nothing has become old enough. It ends with the process, at the latest: what was not committed costs only the work.
 
-use std::{
-    collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    thread,
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use hw_event::{StreamId, Timestamp};
 use hw_lake::{ByKey, ByKeyTurn, Table};
 use hw_pipeline::FollowerHandle;
 use hw_schema::{Schema, Stream};
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::Keeping;
-use crate::compaction::NICE;
+use crate::background;
 
 /// After a visit the table is left alone for so many times what it took.
 const REST: u32 = 20;
@@ -95,22 +90,9 @@ impl Visits {
 
 async fn go_through(keeping: &Keeping, table: Table, rule: ByKey) -> Outcome {
     let (lake, follower, stop) = (keeping.lake.clone(), keeping.follower.clone(), keeping.stop.clone());
-    let (told, outcome) = oneshot::channel();
     let runtime = Handle::current();
-    let work = move || {
-        // Of this thread alone, as Linux has it. Where it may not, it is as important as anybody.
-        if let Err(error) = rustix::process::nice(NICE) {
-            tracing::debug!(%error, "compaction by key has no lower priority");
-        }
-        let work = || turns(&lake, table, rule, &follower, &runtime, &stop);
-        let outcome = catch_unwind(AssertUnwindSafe(work));
-        // Who asked may have gone.
-        let _ = told.send(outcome.unwrap_or_else(|_| Outcome::failed("it panicked".to_owned())));
-    };
-    if let Err(error) = thread::Builder::new().name("hw-by-key".to_owned()).spawn(work) {
-        return Outcome::failed(error.to_string());
-    }
-    outcome.await.unwrap_or_else(|_| Outcome::failed("its thread ended".to_owned()))
+    let work = move || turns(&lake, table, rule, &follower, &runtime, &stop);
+    background::run("hw-by-key", work).await.unwrap_or_else(Outcome::failed)
 }
 
 fn turns(
