@@ -13,14 +13,14 @@ const READ_BYTES_MIN: usize = 1 << 20;
 const VERDICTS_BYTES_MAX: usize = 128 << 20;
 
 /// An arena for each processor; huge pages, since a fault of memory for each four kilobytes is a tenth of all time at full rate; what
-/// is free for half a second goes back to the system, by threads of the allocator's own. The options of its manual:
-/// `background_thread`, `percpu_arena`, `thp`, `dirty_decay_ms`, `muzzy_decay_ms`.
+/// is free for half a second goes back to the system, by threads of the allocator's own; not at once where it is large, since
+/// large buffers come again. The options are those of its manual.
 // SAFETY: the allocator reads a pointer to a text that ends in zero under this name, which a reference to bytes is; nothing
 // else has the name.
 #[allow(unsafe_code)]
 #[unsafe(export_name = "_rjem_malloc_conf")]
-pub static ALLOCATOR: &[u8; 90] =
-    b"background_thread:true,percpu_arena:percpu,thp:always,dirty_decay_ms:500,muzzy_decay_ms:0\0";
+pub static ALLOCATOR: &[u8; 111] =
+    b"background_thread:true,percpu_arena:percpu,thp:always,dirty_decay_ms:500,muzzy_decay_ms:0,oversize_threshold:0\0";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shares {

@@ -16,7 +16,10 @@ use tokio::sync::oneshot;
 use crate::{
     AppendError, Core, Disk, Journal, JournalCopy,
     copy::copy,
-    core::{files::write_zeros, wipe::Wiping},
+    core::{
+        files::{SYNC_EVERY, write_zeros},
+        wipe::Wiping,
+    },
 };
 
 /// What the writer is asked to do between two groups.
@@ -121,8 +124,10 @@ impl Drop for Wipe {
 fn overwrite(disk: &dyn Disk, name: &str) -> io::Result<u64> {
     let file = disk.open(name, false)?;
     let bytes = file.len()?;
-    write_zeros(file.as_ref(), 0, bytes)?;
-    file.sync()?;
+    for start in (0..bytes).step_by(SYNC_EVERY as usize) {
+        write_zeros(file.as_ref(), start, bytes.min(start + SYNC_EVERY))?;
+        file.sync()?;
+    }
     disk.remove(name)?;
     disk.sync_dir()?;
     Ok(bytes)

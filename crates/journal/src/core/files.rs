@@ -20,6 +20,8 @@ const FREE_MAX: usize = 2;
 const LEASED_MAX: usize = 4;
 /// How much is zeroed at a time, between two looks at the queue.
 const ZERO_BYTES: usize = 1024 * 1024;
+/// Zeros are synced whenever there are so many: whoever waits for a sync of the journal waits for them too.
+pub(crate) const SYNC_EVERY: u64 = 4 << 20;
 
 pub(super) struct Files {
     disk: Arc<dyn Disk>,
@@ -222,7 +224,10 @@ impl Files {
         // Half a segment ahead of its need: by then the readers have let go.
         let mut part = part.inspect_err(|_| self.want_back(0))?;
         let end = (part.zeroed + ZERO_BYTES as u64).min(part.bytes);
-        let step = write_zeros(part.file.as_ref(), part.zeroed, end);
+        let mut step = write_zeros(part.file.as_ref(), part.zeroed, end);
+        if end < part.bytes && end.is_multiple_of(SYNC_EVERY) {
+            step = step.and_then(|()| part.file.sync());
+        }
         part.zeroed = end;
         if part.zeroed < part.bytes && step.is_ok() {
             self.part = Some(part);
