@@ -37,6 +37,21 @@ pub fn helper() -> Option<Handle> {
     (Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread).then(heavy_threads)
 }
 
+/// Like `tokio::spawn`, for tasks of others that compute for long between two waits: on threads that serve no connection.
+/// Needs a runtime.
+pub fn spawn_apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
+        // Two: one of them may wait in place for a task of its own.
+        let built =
+            Builder::new_multi_thread().worker_threads(2).thread_name("hw-apart").enable_all().build();
+        built.inspect_err(|error| tracing::warn!(%error, "long tasks have no threads of their own")).ok()
+    });
+    match (Handle::current().runtime_flavor(), &*THREADS) {
+        (RuntimeFlavor::MultiThread, Some(threads)) => threads.spawn(work),
+        _ => task::spawn(work),
+    }
+}
+
 /// The threads for heavy work, as a runtime that is good for `spawn_blocking` alone.
 pub fn heavy_threads() -> Handle {
     static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
@@ -50,9 +65,18 @@ pub fn heavy_threads() -> Handle {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashSet, sync::Barrier};
+    use std::{collections::HashSet, sync::Barrier, time::Duration};
 
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_long_task_keeps_no_other_waiting() {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let long = spawn_apart(async move { wait.recv_timeout(Duration::from_secs(30)).is_ok() });
+        // The only worker is free for this one, without which the long task does not end.
+        tokio::spawn(async move { go.send(()) }).await.expect("no panic").expect("somebody waits");
+        assert!(long.await.expect("no panic"));
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn heavy_work_stays_on_its_few_threads_whatever_else_blocks() {

@@ -11,7 +11,7 @@ mod handle;
 pub mod hot;
 mod sink;
 
-pub use blocking::{heavy_threads, helper, spawn_blocking, spawn_heavy};
+pub use blocking::{heavy_threads, helper, spawn_apart, spawn_blocking, spawn_heavy};
 pub use decode::{DecodeError, decode_rejects, decode_rows};
 pub use follow::{FollowError, FollowerSettings, follow};
 pub use handle::{FollowerHandle, FollowerStatus, Stopped};

@@ -4,9 +4,11 @@
 
 use std::{collections::HashSet, fs, sync::Arc};
 
-use deltalake::{DeltaTable, checkpoints::create_checkpoint, kernel::Action};
+use deltalake::{
+    DeltaTable, DeltaTableError, checkpoints::create_checkpoint, kernel::Action, logstore::LogStoreRef,
+};
 use hw_event::Seq;
-use hw_pipeline::spawn_blocking;
+use hw_pipeline::{spawn_apart, spawn_blocking};
 use hw_schema::Registry;
 use serde::Deserialize;
 
@@ -186,34 +188,17 @@ impl DeltaHome {
 
     /// The same of one version. `position`: where it is known.
     pub(crate) async fn replay_at(&self, version: u64, position: Option<i64>) -> Result<State, LakeError> {
-        let mut delta = DeltaTable::new(self.log_store.clone());
-        // Of that version and no other: somebody may commit in between.
-        delta.load_version(version).await.map_err(|source| self.delta_error(source))?;
-        let table = delta.snapshot().map_err(|source| self.delta_error(source))?;
-        let line = |action: Action| {
-            serde_json::to_string(&action).map_err(|json_err| {
-                self.delta_error(deltalake::DeltaTableError::SerializeLogJson { json_err })
-            })
-        };
-        let position = match position {
-            Some(position) => Some(position),
-            None => table
-                .snapshot()
-                .transaction_version(&*self.log_store, &self.identity.app_id)
-                .await
-                .map_err(|source| self.delta_error(source))?,
-        };
-        let mut state = State::default();
-        state.version = Some(version);
-        state.metadata = Some(line(Action::Metadata(table.metadata().clone()))?);
-        state.positions.extend(position.map(|position| (self.identity.app_id.to_string(), position)));
-        for file in table.log_data().iter() {
-            // The view gives no other access to a file's tags.
-            #[allow(deprecated)]
-            let add = file.add_action();
-            state.add(add_line(&add), line(Action::Add(add))?);
-        }
-        Ok(state)
+        let (log_store, app_id) = (self.log_store.clone(), self.identity.app_id.clone());
+        self.apart(async move { replayed(log_store, version, position, &app_id).await }).await
+    }
+
+    /// delta-rs reads and writes its JSON and Parquet between two waits, a hundred milliseconds and more at a time.
+    async fn apart<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, DeltaTableError>> + Send + 'static,
+    ) -> Result<T, LakeError> {
+        let panicked = |_| LakeError::Panicked { directory: self.directory.clone() };
+        spawn_apart(work).await.map_err(panicked)?.map_err(|source| self.delta_error(source))
     }
 
     /// A checkpoint only makes the next open faster: without one the table is as good, and the next attempt comes.
@@ -253,8 +238,11 @@ impl DeltaHome {
     ) -> Result<Committed, LakeError> {
         let mut delta = DeltaTable::new(self.log_store.clone());
         let version = state.version.unwrap_or(0);
-        delta.load_version(version).await.map_err(|source| self.delta_error(source))?;
-        create_checkpoint(&delta, None).await.map_err(|source| self.delta_error(source))?;
+        self.apart(async move {
+            delta.load_version(version).await?;
+            create_checkpoint(&delta, None).await
+        })
+        .await?;
         let (state, end) = self.write_manifest(state, before).await?;
         self.committed(&state, Some(end), registry)
     }
@@ -309,6 +297,36 @@ impl DeltaHome {
         })
         .await
     }
+}
+
+async fn replayed(
+    log_store: LogStoreRef,
+    version: u64,
+    position: Option<i64>,
+    app_id: &str,
+) -> Result<State, DeltaTableError> {
+    let mut delta = DeltaTable::new(log_store.clone());
+    // Of that version and no other: somebody may commit in between.
+    delta.load_version(version).await?;
+    let table = delta.snapshot()?;
+    let line = |action: Action| {
+        serde_json::to_string(&action).map_err(|json_err| DeltaTableError::SerializeLogJson { json_err })
+    };
+    let position = match position {
+        Some(position) => Some(position),
+        None => table.snapshot().transaction_version(&*log_store, app_id).await?,
+    };
+    let mut state = State::default();
+    state.version = Some(version);
+    state.metadata = Some(line(Action::Metadata(table.metadata().clone()))?);
+    state.positions.extend(position.map(|position| (app_id.to_owned(), position)));
+    for file in table.log_data().iter() {
+        // The view gives no other access to a file's tags.
+        #[allow(deprecated)]
+        let add = file.add_action();
+        state.add(add_line(&add), line(Action::Add(add))?);
+    }
+    Ok(state)
 }
 
 /// Which part of the log nobody needs any more: what stands before the newest checkpoint that has been there long enough,
