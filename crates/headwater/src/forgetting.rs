@@ -9,6 +9,8 @@ use hw_journal::{Journal, Wipe, WipeState};
 use hw_lake::{Eraser, Lake, Table};
 use hw_pipeline::FollowerHandle;
 
+use crate::background;
+
 /// Between two looks at what others have to let go of.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -65,12 +67,12 @@ impl Forgetting {
         tell: &(impl Fn(String) + Sync),
     ) -> Result<Eraser, String> {
         loop {
-            let forgotten = tokio::task::spawn_blocking(move || {
+            let forgotten = background::run("hw-forget", move || {
                 let left = eraser.forget(table);
                 (eraser, left)
             });
             let left;
-            (eraser, left) = forgotten.await.map_err(|error| error.to_string())?;
+            (eraser, left) = forgotten.await?;
             let left = left.map_err(|error| error.to_string())?;
             if left.is_none() {
                 return Ok(eraser);

@@ -32,11 +32,18 @@ pub(super) struct Files {
     free: Vec<String>,
     free_number: u64,
     part: Option<Part>,
-    /// Files are given up instead of being written again; these wait to be overwritten.
-    wiping: bool,
-    given_up: Vec<String>,
+    /// While there are any, files are given up instead of being written again.
+    wipes: usize,
+    /// Wait to be overwritten.
+    given_up: Vec<GivenUp>,
     /// Released segments that somebody still reads, the oldest first.
     leased: Vec<Leased>,
+}
+
+struct GivenUp {
+    name: String,
+    /// Somebody may be overwriting it, even if nobody waits for that any more.
+    handed_out: bool,
 }
 
 struct Leased {
@@ -93,7 +100,7 @@ impl Files {
             free: Vec::new(),
             free_number: 0,
             part: None,
-            wiping: false,
+            wipes: 0,
             given_up: Vec::new(),
             leased: Vec::new(),
         }
@@ -117,21 +124,41 @@ impl Files {
         self.free.len()
     }
 
-    /// While `wiping`, no file that has been a segment becomes one again: what an earlier use left in it would stay.
-    pub fn set_wiping(&mut self, wiping: bool) {
-        self.wiping = wiping;
-        if wiping {
-            self.given_up.append(&mut self.free);
-        } else {
-            for name in std::mem::take(&mut self.given_up) {
-                if self.free.len() < FREE_MAX { self.free.push(name) } else { self.remove(&name) }
+    /// Until the end of this wipe no file that has been a segment becomes one again: what an earlier use left in it would stay.
+    pub fn begin_wipe(&mut self) {
+        if self.wipes == 0 {
+            // In a wipe the free ones are new.
+            for name in std::mem::take(&mut self.free) {
+                self.given_up.push(GivenUp { name, handed_out: false });
             }
+        }
+        self.wipes += 1;
+    }
+
+    pub fn end_wipe(&mut self) {
+        self.wipes -= 1;
+        if self.wipes > 0 {
+            return;
+        }
+        let (handed_out, untouched) =
+            std::mem::take(&mut self.given_up).into_iter().partition(|it| it.handed_out);
+        self.given_up = handed_out;
+        for GivenUp { name, .. } in untouched {
+            if self.free.len() < FREE_MAX { self.free.push(name) } else { self.remove(&name) }
         }
     }
 
     /// Files that nothing refers to any more, for whoever overwrites and removes them.
-    pub fn take_given_up(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.given_up)
+    pub fn given_up(&mut self) -> Vec<String> {
+        let handed_out = |it: &mut GivenUp| {
+            it.handed_out = true;
+            it.name.clone()
+        };
+        self.given_up.iter_mut().map(handed_out).collect()
+    }
+
+    pub fn forget(&mut self, name: &str) {
+        self.given_up.retain(|it| it.name != name);
     }
 
     /// Released segments that somebody still reads.
@@ -263,7 +290,7 @@ impl Files {
                 waiting.push(leased);
             } else if *unnamed {
                 // Its room came back with its last reader.
-            } else if self.wiping
+            } else if self.wipes > 0
                 || (segment.header.segment_bytes == segment_bytes && self.free.len() < FREE_MAX)
             {
                 self.recycle(&segment.name);
@@ -272,7 +299,7 @@ impl Files {
             }
         }
         // What has no name cannot be overwritten.
-        let surplus = if self.wiping { 0 } else { waiting.len().saturating_sub(LEASED_MAX) };
+        let surplus = if self.wipes > 0 { 0 } else { waiting.len().saturating_sub(LEASED_MAX) };
         for leased in waiting.iter_mut().take(surplus).filter(|leased| !leased.unnamed) {
             self.remove(&leased.segment.name);
             leased.unnamed = true;
@@ -298,7 +325,7 @@ impl Files {
         // The new name must be durable before the file is written again: else a crash could leave a segment's old
         // name on a file that is not it any more.
         match self.disk.rename(name, &free).and_then(|()| self.disk.sync_dir()) {
-            Ok(()) if self.wiping => self.given_up.push(free),
+            Ok(()) if self.wipes > 0 => self.given_up.push(GivenUp { name: free, handed_out: false }),
             Ok(()) => self.free.push(free),
             Err(error) => tracing::warn!(file = %name, %error, "cannot recycle a segment"),
         }

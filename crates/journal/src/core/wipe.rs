@@ -16,9 +16,13 @@ pub(crate) struct Wiping {
 }
 
 impl Core {
+    /// From now on a free file is one that has never been a segment.
+    pub(crate) fn begin_wipe(&mut self) {
+        self.files.begin_wipe();
+    }
+
     /// Every append through the one returned is in a segment that nothing more is written to.
-    pub(crate) fn begin_wipe(&mut self) -> Result<Seq, Arc<io::Error>> {
-        self.files.set_wiping(true);
+    pub(crate) fn close_segment(&mut self) -> Result<Seq, Arc<io::Error>> {
         // Also an open segment without an append may be a file that was one before.
         self.rotate(0, 0).map_err(|error| self.note(error))?;
         Ok(self.last)
@@ -36,14 +40,19 @@ impl Core {
         self.files.take_back(self.shelf.retire(self.claimed.released), self.settings.segment_bytes);
         self.files.want_back(0);
         Ok(Wiping {
-            files: self.files.take_given_up(),
+            files: self.files.given_up(),
             kept: self.shelf.segments_from(through),
             read: self.files.leased(),
         })
     }
 
+    /// The file is overwritten and removed.
+    pub(crate) fn wiped(&mut self, name: &str) {
+        self.files.forget(name);
+    }
+
     pub(crate) fn end_wipe(&mut self) {
-        self.files.set_wiping(false);
+        self.files.end_wipe();
     }
 
     pub(crate) fn disk(&self) -> Arc<dyn Disk> {

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use hw_event::{Ack, Seq, StreamId, SystemClock};
-use hw_journal::{BlockKind, FileDisk, Journal, Log, Settings, WipeState};
+use hw_journal::{BlockKind, FileDisk, Journal, Log, Settings, Wipe, WipeState};
 use hw_testkit::SeededEntropy;
 
 use crate::model::{KIB, one_block, small};
@@ -94,5 +94,53 @@ async fn a_wipe_that_is_given_up_leaves_a_journal_that_recycles_again() {
     journal.release(wipe.through());
     assert_eq!(wipe.step().await.unwrap(), WipeState::Done);
     assert_eq!(found(directory.path()), Vec::<String>::new());
+    journal.close().await;
+}
+
+/// The files are handed out to it, and then nobody waits for it any more.
+async fn begin_a_step(wipe: &mut Wipe) {
+    tokio::select! {
+        biased;
+        _ = wipe.step() => unreachable!("its first question takes another thread"),
+        () = std::future::ready(()) => {}
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_one_wipe_does_not_end_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    for _ in 0..60 {
+        append(&journal, SECRET).await;
+    }
+    let one = journal.begin_wipe().await.unwrap();
+    let mut other = journal.begin_wipe().await.unwrap();
+    drop(one);
+    journal.release(other.through());
+    for _ in 0..20 {
+        let last = append(&journal, b"what came meanwhile").await;
+        journal.release(last);
+    }
+    assert_eq!(other.step().await.unwrap(), WipeState::Done);
+    assert_eq!(found(directory.path()), Vec::<String>::new());
+    drop(other);
+    // Somebody may still be overwriting what was handed out: nobody writes to it, and the next wipe takes it over.
+    let last = append(&journal, SECRET).await;
+    let mut cut_off = journal.begin_wipe().await.unwrap();
+    journal.release(last);
+    begin_a_step(&mut cut_off).await;
+    drop(cut_off);
+    append(&journal, b"after it").await;
+    let handed_out = found(directory.path());
+    assert!(!handed_out.is_empty());
+    for _ in 0..60 {
+        let last = append(&journal, b"what came meanwhile").await;
+        journal.release(last);
+    }
+    assert_eq!(found(directory.path()), handed_out);
+    let mut next = journal.begin_wipe().await.unwrap();
+    assert_eq!(next.step().await.unwrap(), WipeState::Done);
+    assert_eq!(found(directory.path()), Vec::<String>::new());
+    drop(next);
     journal.close().await;
 }
