@@ -29,6 +29,8 @@ const CONNECTIONS: usize = 4;
 /// How long events come before the change.
 const UNDISTURBED: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
+/// An acknowledgement that takes so long is told with its moment.
+const SLOW: Duration = Duration::from_millis(20);
 /// Swapped and forgotten by then, or the bench fails.
 const GENERATION_MAX: Duration = Duration::from_secs(1_800);
 
@@ -116,10 +118,16 @@ struct Phase {
     last_seq: u64,
     /// From the moment a body was due.
     times: Vec<Duration>,
-    /// The longest of them, and when in the phase it was due.
-    worst: (Duration, Duration),
+    pauses: Vec<Pause>,
     processor: Duration,
     peak_mib: f64,
+}
+
+/// Bodies after one another that waited for `SLOW` and longer.
+struct Pause {
+    /// In the phase.
+    began: Duration,
+    longest: Duration,
 }
 
 impl Phase {
@@ -130,21 +138,27 @@ impl Phase {
     fn tell(&self, name: &str) {
         let p50 = percentile(&self.times, 50).as_secs_f64() * 1e3;
         println!(
-            "{name}: {} events at {RATE} a second, {EVENTS_A_BODY} a body, ack=disk: p50 {p50:.1} ms, p99 {:.1} ms, at most {:.1} ms ({:.1} s after the start); {:.1} CPU s, {:.0} MiB at most",
+            "{name}: {} events at {RATE} a second, {EVENTS_A_BODY} a body, ack=disk: p50 {p50:.1} ms, p99 {:.1} ms; {:.1} CPU s, {:.0} MiB at most",
             self.events,
             self.p99(),
-            self.worst.0.as_secs_f64() * 1e3,
-            self.worst.1.as_secs_f64(),
             self.processor.as_secs_f64(),
             self.peak_mib
         );
+        let told: Vec<_> = self
+            .pauses
+            .iter()
+            .map(|pause| {
+                format!("{:.0} ms at {:.1} s", pause.longest.as_secs_f64() * 1e3, pause.began.as_secs_f64())
+            })
+            .collect();
+        println!("  pauses: {}", if told.is_empty() { "none".to_owned() } else { told.join(", ") });
     }
 }
 
 fn paced(ours: &Ours, batch: &Batch, goes_on: impl Fn(Instant) -> bool + Sync) -> Result<Phase> {
     let pid = ours.server.pid();
     let (began, before, watch) = (Instant::now(), processor_time(pid), Watch::start(pid));
-    let seen = Mutex::new((Vec::new(), 0, (Duration::ZERO, Duration::ZERO)));
+    let seen = Mutex::new((Vec::new(), 0));
     let load = Paced {
         address: ours.address(),
         batch,
@@ -157,23 +171,36 @@ fn paced(ours: &Ours, batch: &Batch, goes_on: impl Fn(Instant) -> bool + Sync) -
         |body| {
             if let Ok(mut seen) = seen.lock() {
                 let took = body.at.saturating_duration_since(body.due);
-                seen.0.push(took);
+                seen.0.push((body.due.saturating_duration_since(began), took));
                 seen.1 = seen.1.max(body.seq);
-                seen.2 = seen.2.max((took, body.due.saturating_duration_since(began)));
             }
         },
     )?;
-    let (times, last_seq, worst) = seen.into_inner().ok().context("a sender panicked")?;
+    let (mut seen, last_seq) = seen.into_inner().ok().context("a sender panicked")?;
+    seen.sort();
+    let pauses = pauses(&seen);
+    let times: Vec<_> = seen.into_iter().map(|(_, took)| took).collect();
     ensure!(times.len() == bodies, "{} of {bodies} bodies were answered", times.len());
     let processor = processor_time(pid) - before;
     Ok(Phase {
         events: bodies as u64 * EVENTS_A_BODY,
         last_seq,
         times,
-        worst,
+        pauses,
         processor,
         peak_mib: watch.peak_mib(),
     })
+}
+
+/// Of bodies in the order in which they were due: when, and how long each took.
+fn pauses(bodies: &[(Duration, Duration)]) -> Vec<Pause> {
+    let slow_ones = bodies.split(|(_, took)| *took < SLOW).filter(|slow| !slow.is_empty());
+    slow_ones
+        .filter_map(|slow| {
+            let longest = slow.iter().map(|(_, took)| *took).max()?;
+            Some(Pause { began: slow.first()?.0, longest })
+        })
+        .collect()
 }
 
 /// When the table was the new one, and when nothing of the old one was left.
