@@ -322,6 +322,10 @@ impl Log for Journal {
         self.handle.shared.shelf.first_kept()
     }
 
+    fn released(&self) -> Seq {
+        self.handle.shared.shelf.released()
+    }
+
     fn read(&self, after: Seq, bytes_max: usize) -> Result<Vec<StoredAppend>, ReadError> {
         self.handle.shared.shelf.read(after, bytes_max)
     }

@@ -17,6 +17,9 @@ pub trait Log: Send + Sync {
     /// The first append that is still kept.
     fn first_kept(&self) -> Seq;
 
+    /// The tables held everything through here when somebody last said so, in this process or an earlier one.
+    fn released(&self) -> Seq;
+
     /// Whole appends after `after`, in order, until about `bytes_max` (at least one where there is one).
     fn read(&self, after: Seq, bytes_max: usize) -> Result<Vec<StoredAppend>, ReadError>;
 

@@ -252,6 +252,10 @@ impl Log for Shelf {
         self.shelved().first_kept(*self.durable.borrow())
     }
 
+    fn released(&self) -> Seq {
+        Shelf::released(self)
+    }
+
     fn read(&self, after: Seq, bytes_max: usize) -> Result<Vec<StoredAppend>, ReadError> {
         fetch::read_all(&self.plan(after, bytes_max)?)
     }

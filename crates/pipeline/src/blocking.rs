@@ -46,9 +46,12 @@ pub fn spawn_apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'st
             Builder::new_multi_thread().worker_threads(2).thread_name("hw-apart").enable_all().build();
         built.inspect_err(|error| tracing::warn!(%error, "long tasks have no threads of their own")).ok()
     });
-    match (Handle::current().runtime_flavor(), &*THREADS) {
-        (RuntimeFlavor::MultiThread, Some(threads)) => threads.spawn(work),
-        _ => task::spawn(work),
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => task::spawn(work),
+        _ => match &*THREADS {
+            Some(threads) => threads.spawn(work),
+            None => task::spawn(work),
+        },
     }
 }
 

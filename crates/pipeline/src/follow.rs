@@ -104,6 +104,8 @@ struct Follower {
     /// Everything through here was delivered.
     position: Seq,
     released: Seq,
+    /// What the log may forget although it was read from the start of what it kept: the sink had it in an earlier process.
+    released_before: Seq,
     /// Since when something delivered waits for a commit.
     waiting_since: Option<Instant>,
     /// A request for a commit, and how far the log was when it was noticed.
@@ -128,6 +130,7 @@ impl Follower {
         handle: FollowerHandle,
     ) -> Follower {
         let first = Seq(log.first_kept().0.saturating_sub(1));
+        let released_before = log.released();
         Follower {
             durable: log.durable(),
             stopping: handle.stopping(),
@@ -139,6 +142,7 @@ impl Follower {
             handle,
             position: first,
             released: first,
+            released_before,
             waiting_since: None,
             request: None,
             failures: 0,
@@ -203,8 +207,15 @@ impl Follower {
         let positions = self.sink.positions();
         let step = spawn_heavy(move || read_step(&*log, &registry, &positions, after, durable, bytes_max))
             .await
-            .map_err(Failure::Panicked)?
-            .map_err(Failure::Read)?;
+            .map_err(Failure::Panicked)?;
+        let step = match step {
+            Err(ReadError::Gone { first_kept }) if first_kept <= self.released_before.next() => {
+                // As a start would do that came now.
+                self.position = Seq(first_kept.0.saturating_sub(1));
+                return Ok(());
+            }
+            step => step.map_err(Failure::Read)?,
+        };
         let Step { delivery, damages } = step;
         if delivery.through == after {
             return Err(Failure::Missing { after, durable });

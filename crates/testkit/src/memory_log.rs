@@ -97,6 +97,10 @@ impl Log for MemoryLog {
         self.kept().first()
     }
 
+    fn released(&self) -> Seq {
+        MemoryLog::released(self)
+    }
+
     fn read(&self, after: Seq, bytes_max: usize) -> Result<Vec<StoredAppend>, ReadError> {
         let durable = *self.durable.borrow();
         let kept = self.kept();

@@ -24,6 +24,8 @@ const CRASHES: u64 = 3;
 const APPENDS_MIN: u64 = 500;
 const RECYCLED_MIN: u64 = 2;
 const COMMITS_MIN: u64 = 2;
+/// Of the last process: so many times as many appends as it should need bring it to its end, or nothing does.
+const LIVES_MAX: usize = 60;
 
 /// What is done to the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +151,17 @@ impl Run {
                 break boot;
             }
         };
+        let mut lives = 0;
         while !self.enough(&boot) {
+            lives += 1;
+            assert!(
+                lives <= LIVES_MAX,
+                "no fault comes any more, and appends do not go on: {:?}, {:?}, {:?}, {:?}",
+                boot.follower.status(),
+                boot.journal.usage(),
+                boot.lake.faults(),
+                self.seen,
+            );
             self.live(&mut boot, quota);
             self.world.disk.clear_faults();
             self.commit(&mut boot);

@@ -303,6 +303,10 @@ impl Log for ReadOnly {
         self.0.first_kept()
     }
 
+    fn released(&self) -> Seq {
+        self.0.released()
+    }
+
     fn read(&self, after: Seq, bytes_max: usize) -> Result<Vec<StoredAppend>, ReadError> {
         self.0.read(after, bytes_max)
     }

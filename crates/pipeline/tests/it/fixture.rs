@@ -128,6 +128,10 @@ impl Log for DamagedLog {
         self.log.first_kept()
     }
 
+    fn released(&self) -> Seq {
+        self.log.released()
+    }
+
     fn read(&self, after: Seq, bytes_max: usize) -> Result<Vec<StoredAppend>, ReadError> {
         let after = if self.lost.contains(&after.next().0) { Seq(*self.lost.end()) } else { after };
         let mut appends = self.log.read(after, bytes_max)?;

@@ -240,3 +240,33 @@ async fn a_follower_starts_at_the_first_append_that_is_kept() {
     assert_eq!(running.sink.read(|notes| notes.values.clone()), [3]);
     running.stop().await.unwrap();
 }
+
+/// The log forgets the first two appends between a delivery that fails and the next attempt.
+async fn forgets_while_it_is_read(released_before: Seq) -> (Result<(), FollowError>, Vec<Seq>) {
+    let log = Arc::new(MemoryLog::new());
+    for offset in 0..4 {
+        log.push(row(offset));
+    }
+    log.release(released_before);
+    let running = start(log.clone(), Notes { refuse_apply: 1, ..Notes::default() });
+    running.until(|status| status.errors == 1).await;
+    log.release(Seq(2));
+    log.recycle();
+    running.until(|status| status.ended() || status.commits == 1).await;
+    let (sink, stopped) = (running.sink.clone(), running.stop().await);
+    (stopped, sink.read(|notes| notes.deliveries.clone()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_process_had_committed_may_be_forgotten_while_it_is_read_again() {
+    let (stopped, deliveries) = forgets_while_it_is_read(Seq(2)).await;
+    stopped.unwrap();
+    assert_eq!(deliveries, [Seq(3), Seq(4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_had_committed_must_not_be_forgotten() {
+    let (stopped, deliveries) = forgets_while_it_is_read(Seq(1)).await;
+    assert!(matches!(stopped, Err(FollowError::Gone { .. })), "{stopped:?}");
+    assert_eq!(deliveries, Vec::<Seq>::new());
+}
