@@ -133,7 +133,7 @@ impl Core {
             disk.remove(name).map_err(failed("remove", name))?;
         }
         let mut core = Core {
-            files: Files::new(disk.clone(), 0, 0),
+            files: Files::new(disk.clone(), &settings, 0, 0),
             disk,
             clock,
             settings,
@@ -169,7 +169,7 @@ impl Core {
         disk.sync_dir().map_err(failed("sync", "."))?;
         let shelf = Arc::new(Shelf::new(recovery.last));
         let Recovery { tail, segments, .. } = recovery;
-        let mut files = Files::new(disk.clone(), recovery.number_max, recovery.incarnation_max);
+        let mut files = Files::new(disk.clone(), &settings, recovery.number_max, recovery.incarnation_max);
         files.adopt(recovery.free, recovery.stale, settings.segment_bytes);
         let mut open = None;
         let mut ended = Previous::default();

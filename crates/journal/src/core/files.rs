@@ -10,12 +10,15 @@ use std::{
 use hw_event::sabotage::{Bug, armed};
 
 use crate::{
-    Disk, DiskFile, keys,
+    Disk, DiskFile, Settings, keys,
     segment::{self, SegmentFile},
 };
 
-/// Free files kept for reuse; one more may be in the making.
-const FREE_MAX: usize = 2;
+/// Free files kept for reuse: so many, or what is a part of the budget, but not more than that; one more may be in the making.
+/// A new file costs as many written zeros as it has bytes, so whoever falls behind now and then must find those of the last time.
+const FREE_MIN: usize = 2;
+const FREE_MAX: usize = 8;
+const FREE_PART: u64 = 16;
 /// Released segments that keep their names while they wait for their readers; the oldest beyond it end with their readers.
 const LEASED_MAX: usize = 4;
 /// How much is zeroed at a time, between two looks at the queue.
@@ -30,6 +33,7 @@ pub(super) struct Files {
     incarnation: u64,
     /// Names of files with the size of a segment, zeroed or recycled.
     free: Vec<String>,
+    free_max: usize,
     free_number: u64,
     part: Option<Part>,
     /// While there are any, files are given up instead of being written again.
@@ -92,12 +96,14 @@ pub(super) fn rewrite(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<(
 }
 
 impl Files {
-    pub fn new(disk: Arc<dyn Disk>, number: u64, incarnation: u64) -> Files {
+    pub fn new(disk: Arc<dyn Disk>, settings: &Settings, number: u64, incarnation: u64) -> Files {
+        let part = settings.budget_bytes / settings.segment_bytes.max(1) / FREE_PART;
         Files {
             disk,
             number,
             incarnation,
             free: Vec::new(),
+            free_max: (part as usize).clamp(FREE_MIN, FREE_MAX),
             free_number: 0,
             part: None,
             wipes: 0,
@@ -111,7 +117,7 @@ impl Files {
         for name in free {
             self.free_number = self.free_number.max(segment::parse_name(&name, "free").unwrap_or(0));
             let bytes = self.disk.open(&name, false).and_then(|file| file.len());
-            if bytes.is_ok_and(|bytes| bytes == segment_bytes) && self.free.len() < FREE_MAX {
+            if bytes.is_ok_and(|bytes| bytes == segment_bytes) && self.free.len() < self.free_max {
                 self.free.push(name);
             } else {
                 self.remove(&name);
@@ -144,7 +150,7 @@ impl Files {
             std::mem::take(&mut self.given_up).into_iter().partition(|it| it.handed_out);
         self.given_up = handed_out;
         for GivenUp { name, .. } in untouched {
-            if self.free.len() < FREE_MAX { self.free.push(name) } else { self.remove(&name) }
+            if self.free.len() < self.free_max { self.free.push(name) } else { self.remove(&name) }
         }
     }
 
@@ -291,7 +297,7 @@ impl Files {
             } else if *unnamed {
                 // Its room came back with its last reader.
             } else if self.wipes > 0
-                || (segment.header.segment_bytes == segment_bytes && self.free.len() < FREE_MAX)
+                || (segment.header.segment_bytes == segment_bytes && self.free.len() < self.free_max)
             {
                 self.recycle(&segment.name);
             } else {

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use hw_event::{Seq, Timestamp};
-use hw_journal::{Append, Core, RecordKind, Recovered};
+use hw_journal::{Append, Core, Disk, RecordKind, Recovered, Settings};
 use hw_testkit::{Fault, ManualClock, SeededEntropy, SimDisk};
 
 use crate::model::{KIB, one_block, record, small};
@@ -98,4 +98,31 @@ fn a_failed_call_and_a_power_cut_around_a_rotation_lose_nothing() {
             }
         }
     }
+}
+
+/// A new file is written in full before it is of use: who fell behind by some segments once must find their files again.
+#[test]
+fn a_sixteenth_of_the_budget_stays_as_free_files() {
+    let disk = SimDisk::new(1);
+    let clock = Arc::new(ManualClock::new(Timestamp(5)));
+    let settings = Settings { budget_bytes: 100 * small().segment_bytes, ..small() };
+    let open = || {
+        let (clock, entropy) = (clock.clone(), SeededEntropy::new(1));
+        Core::open(Arc::new(disk.clone()), clock, &entropy, settings.clone()).expect("a healthy disk").0
+    };
+    let names = || disk.list().expect("a healthy disk");
+    let free = || names().iter().filter(|name| name.ends_with(".free")).count();
+    let mut core = open();
+    for at in 1..=100 {
+        append(&mut core, &mut Vec::new(), at);
+    }
+    assert!(names().len() > 12, "as many segments: {:?}", names());
+    core.log().release(core.last());
+    // What is released is known after a restart only when a frame says so.
+    append(&mut core, &mut Vec::new(), 101);
+    while core.tidy() {}
+    assert_eq!(free(), 6, "{:?}", names());
+    drop(core);
+    drop(open());
+    assert_eq!(free(), 6, "after a restart");
 }
