@@ -19,6 +19,8 @@ use crate::background;
 
 /// The load is high when other threads take so much of the processors.
 const HIGH: f64 = 0.5;
+/// And counts as high for so long after: the next burst may follow, and the rows of the last one are not all committed.
+const CALM: Duration = Duration::from_secs(5);
 /// In which Linux counts processor time for its users.
 const TICK: Duration = Duration::from_millis(10);
 /// How long it rests when there is nothing to do, and when something failed.
@@ -95,12 +97,13 @@ struct Load {
     since: Instant,
     /// Processor time of the others until then.
     used: Duration,
-    high: bool,
+    /// When it last was high.
+    high: Option<Instant>,
 }
 
 impl Load {
     fn new() -> Load {
-        Load { since: Instant::now(), used: used_by_others(), high: false }
+        Load { since: Instant::now(), used: used_by_others(), high: None }
     }
 
     /// Since the last look; one that came a moment ago stands.
@@ -109,10 +112,12 @@ impl Load {
         let wall = now.duration_since(self.since);
         if wall >= STEP {
             let processors = thread::available_parallelism().map_or(1, |count| count.get());
-            self.high = is_high(used.saturating_sub(self.used), wall, processors);
+            if is_high(used.saturating_sub(self.used), wall, processors) {
+                self.high = Some(now);
+            }
             (self.since, self.used) = (now, used);
         }
-        self.high
+        self.high.is_some_and(|high| now.duration_since(high) < CALM)
     }
 }
 

@@ -25,6 +25,7 @@ const COMMIT_WAIT_MAX: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(20);
 /// Idle: below a twentieth of a processor so many times in a row.
 const QUIET_LOOK: Duration = Duration::from_secs(1);
+const AT_REST: Duration = Duration::from_secs(40);
 const QUIET_LOOKS: u32 = 12;
 
 /// A server over a fresh directory.
@@ -79,6 +80,15 @@ impl Ours {
             ensure!(began.elapsed() < COMMIT_WAIT_MAX, "the server is still at work");
         }
         Ok(())
+    }
+
+    /// What the server still does behind the last commit, until its tables are as compact as they get: a table is at rest when
+    /// nothing came for half a minute, and is compacted once more then.
+    pub fn compact(&self) -> Result<Duration> {
+        let before = processor_time(self.server.pid());
+        std::thread::sleep(AT_REST);
+        self.wait_until_idle()?;
+        Ok(processor_time(self.server.pid()) - before)
     }
 
     /// The counts that make a figure count. Waits for nothing: everything that was acknowledged has to be there.
