@@ -153,10 +153,19 @@ pub struct TextRules {
 
 impl TextRules {
     /// `text` is valid UTF-8.
+    #[inline]
     pub(crate) fn check(&self, text: &[u8]) -> Result<(), Broken> {
         // A character has one to four bytes: mostly their number says enough.
         let bytes = text.len() as u64;
-        if bytes.div_ceil(4) < self.chars.min || bytes > self.chars.max {
+        let fits = bytes.div_ceil(4) >= self.chars.min && bytes <= self.chars.max;
+        if fits && self.pattern.is_none() && self.format.is_none() {
+            return Ok(());
+        }
+        self.check_all(text, fits)
+    }
+
+    fn check_all(&self, text: &[u8], fits: bool) -> Result<(), Broken> {
+        if !fits {
             // Bytes that continue a character begin with the bits 10.
             let chars = text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count() as u64;
             self.chars.check(chars, "characters").map_err(|(_, expected)| (RejectCode::Length, expected))?;
@@ -189,9 +198,14 @@ pub(crate) enum OneOf {
 impl OneOf {
     const BROKEN: &str = "the value is none of those that the schema lists";
 
+    /// Are texts not listed, or is this one?
+    pub fn has_text(&self, text: &[u8]) -> bool {
+        let OneOf::Texts(texts) = self else { return true };
+        texts.binary_search_by(|listed| listed.as_slice().cmp(text)).is_ok()
+    }
+
     pub fn check_text(&self, text: &[u8]) -> Result<(), Broken> {
-        let OneOf::Texts(texts) = self else { return Ok(()) };
-        Self::verdict(texts.binary_search_by(|listed| listed.as_slice().cmp(text)).is_ok())
+        Self::verdict(self.has_text(text))
     }
 
     pub fn check_number(&self, value: &Exact) -> Result<(), Broken> {

@@ -169,7 +169,7 @@ impl Pass<'_, '_> {
                 let end = self.scanner.at();
                 self.scanner.go_to(start);
                 let fine = rules.as_deref().is_none_or(|rules| rules.check(text).is_ok())
-                    && field.one_of.as_deref().is_none_or(|one_of| one_of.check_text(text).is_ok());
+                    && field.one_of.as_deref().is_none_or(|one_of| one_of.has_text(text));
                 fine && self.put_text(field, column, text, end)
             }
             Kind::DateTime(None) if field.one_of.is_none() && field.privacy.is_none() => {

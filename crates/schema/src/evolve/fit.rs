@@ -132,7 +132,7 @@ impl Fit {
 
     fn text_passes(&self, text: &[u8]) -> bool {
         self.texts.as_ref().is_none_or(|rules| rules.check(text).is_ok())
-            && self.one_of.as_ref().is_none_or(|it| it.check_text(text).is_ok())
+            && self.one_of.as_ref().is_none_or(|it| it.has_text(text))
             && self.guard.as_ref().is_none_or(|guard| match self.json {
                 true => guard.check(text).is_ok(),
                 false => {
