@@ -43,6 +43,7 @@ struct Platter {
     durable_names: BTreeMap<String, u64>,
     calls: u64,
     faults: BTreeMap<u64, Fault>,
+    fired: u64,
     powered: bool,
     /// Counts restarts: a file opened before one is dead after it.
     boot: u64,
@@ -71,6 +72,7 @@ impl SimDisk {
             durable_names: BTreeMap::new(),
             calls: 0,
             faults: BTreeMap::new(),
+            fired: 0,
             powered: true,
             boot: 0,
         })))
@@ -79,6 +81,11 @@ impl SimDisk {
     /// Calls that changed the disk so far.
     pub fn calls(&self) -> u64 {
         self.platter().calls
+    }
+
+    /// Faults that came to pass so far.
+    pub fn fired(&self) -> u64 {
+        self.platter().fired
     }
 
     /// Lets the `calls`-th changing call from now fail (1 = the next one).
@@ -201,7 +208,9 @@ impl Platter {
             return Err(no_power());
         }
         self.calls += 1;
-        match self.faults.remove(&self.calls) {
+        let fault = self.faults.remove(&self.calls);
+        self.fired += u64::from(fault.is_some());
+        match fault {
             None => Ok(Verdict::Done),
             Some(Fault::Io) => Ok(Verdict::Half(io::Error::from_raw_os_error(5))),
             Some(Fault::NoSpace) => Err(io::Error::from_raw_os_error(28)),

@@ -124,6 +124,7 @@ struct Sums {
     commits: u64,
     compactions: u64,
     faults: u64,
+    fired: u64,
     rows: u64,
     /// The fewest of a seed.
     appends_min: Option<u64>,
@@ -141,6 +142,7 @@ impl Sums {
         self.commits += seen.commits;
         self.compactions += seen.compactions;
         self.faults += seen.faults;
+        self.fired += seen.fired;
         self.rows += seen.rows;
         let least = |min: &mut Option<u64>, value: u64| *min = Some(min.map_or(value, |min| min.min(value)));
         least(&mut self.appends_min, seen.appends);
@@ -151,7 +153,7 @@ impl Sums {
 
     fn summary(&self, failures: usize, took: Duration) -> String {
         format!(
-            "{{\"seeds\":{},\"appends\":{},\"crashes\":{},\"recycled\":{},\"commits\":{},\"compactions\":{},\"faults\":{},\"rows\":{},\
+            "{{\"seeds\":{},\"appends\":{},\"crashes\":{},\"recycled\":{},\"commits\":{},\"compactions\":{},\"faults\":{},\"fired\":{},\"rows\":{},\
              \"failures\":{failures},\"seconds\":{:.0},\"seeds_per_second\":{:.1}}}",
             self.seeds,
             self.appends,
@@ -160,6 +162,7 @@ impl Sums {
             self.commits,
             self.compactions,
             self.faults,
+            self.fired,
             self.rows,
             took.as_secs_f64(),
             self.seeds as f64 / took.as_secs_f64()

@@ -75,6 +75,8 @@ pub struct Seen {
     /// Times at which compaction had files for the committer.
     pub compactions: u64,
     pub faults: u64,
+    /// Calls of the two disks that failed, for whatever reason.
+    pub fired: u64,
     pub rows: u64,
     pub hash: u64,
     /// What the hash was made of.
@@ -131,6 +133,7 @@ pub fn run(plan: Plan) -> Seen {
     };
     run.plan_faults();
     run.all();
+    run.seen.fired = run.world.disk.fired() + run.world.lake_disk.fired();
     run.seen.hash = run.oracle.hash;
     run.seen.trail = std::mem::take(&mut run.oracle.trail);
     run.seen
