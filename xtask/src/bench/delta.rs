@@ -54,14 +54,11 @@ pub fn run(options: &Options) -> Result<()> {
     let mut compaction = Duration::ZERO;
     for pair in 0..pairs {
         for (index, Peer { driver, leaves, .. }) in PEERS.iter().enumerate() {
-            match index {
-                0 if pair == 0 => {
-                    compaction = ours(options, &peers, &clean, "disk", &mut disk, true)?;
-                }
-                0 => drop(ours(options, &peers, &clean, "disk", &mut disk, false)?),
-                1 => drop(ours(options, &peers, &clean, "os", &mut os, false)?),
-                _ => drop(ours(options, &peers, &mixed, "disk", &mut bad, false)?),
-            }
+            compaction += match index {
+                0 => ours(options, &peers, &clean, "disk", &mut disk, pair == 0)?,
+                1 => ours(options, &peers, &clean, "os", &mut os, false)?,
+                _ => ours(options, &peers, &mixed, "disk", &mut bad, false)?,
+            };
             let out = scratch.path().join(leaves);
             remove(&out)?;
             let ran = peers.run(driver, &[&source, &out])?;

@@ -25,8 +25,9 @@ const COMMIT_WAIT_MAX: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(20);
 /// Idle: below a twentieth of a processor so many times in a row.
 const QUIET_LOOK: Duration = Duration::from_secs(1);
-const AT_REST: Duration = Duration::from_secs(40);
 const QUIET_LOOKS: u32 = 12;
+/// After so long a table in which nothing comes has been compacted once more, or is being.
+const AT_REST: Duration = Duration::from_secs(40);
 
 /// A server over a fresh directory.
 pub struct Ours {
