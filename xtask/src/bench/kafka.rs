@@ -28,6 +28,8 @@ const WRITE_BYTES: usize = 256 << 10;
 pub struct Broker {
     server: Running,
     address: String,
+    /// Records in the topic.
+    stored: i64,
 }
 
 impl Broker {
@@ -57,7 +59,7 @@ impl Broker {
             ensure!(Instant::now() < give_up, "the topic was not created");
             std::thread::sleep(Duration::from_millis(10));
         }
-        Ok(Broker { server, address })
+        Ok(Broker { server, address, stored: 0 })
     }
 
     pub fn pid(&self) -> u32 {
@@ -65,7 +67,7 @@ impl Broker {
     }
 
     /// Sends each body as one batch of its lines, at most `window` batches in flight.
-    pub fn produce(&self, bytes: &[u8], bodies: &[Range<usize>], window: usize) -> Result<Published> {
+    pub fn produce(&mut self, bytes: &[u8], bodies: &[Range<usize>], window: usize) -> Result<Published> {
         let mut requests = Vec::with_capacity(bytes.len() + bodies.len() * 160);
         let mut ends = Vec::with_capacity(bodies.len());
         for (index, body) in bodies.iter().enumerate() {
@@ -78,7 +80,7 @@ impl Broker {
         socket.set_read_timeout(Some(WAIT_MAX))?;
         let mut times = Vec::with_capacity(bodies.len());
         let mut under_way: VecDeque<Instant> = VecDeque::with_capacity(window);
-        let (mut next, mut written, mut offset) = (0, 0, 0);
+        let (mut next, mut written) = (0, 0);
         let mut answers = Vec::new();
         let began = Instant::now();
         while times.len() < bodies.len() {
@@ -99,8 +101,8 @@ impl Broker {
             while let Some(answer) = whole_answer(&answers[used..]) {
                 used += 4 + answer.len();
                 let base = base_offset(answer)?;
-                ensure!(base == offset, "a batch went to offset {base}, not {offset}");
-                offset += ends[times.len()].1;
+                ensure!(base == self.stored, "a batch went to offset {base}, not {}", self.stored);
+                self.stored += ends[times.len()].1;
                 times.push(under_way.pop_front().context("an answer to nothing")?.elapsed());
             }
             answers.drain(..used);

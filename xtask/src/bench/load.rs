@@ -40,6 +40,20 @@ pub struct Sent {
     pub times: Vec<Duration>,
 }
 
+impl Sent {
+    /// The counts of both.
+    pub fn and(&self, other: &Sent) -> Sent {
+        Sent {
+            accepted: self.accepted + other.accepted,
+            rejected: self.rejected + other.rejected,
+            duplicates: self.duplicates + other.duplicates,
+            refused: self.refused + other.refused,
+            last_seq: self.last_seq.max(other.last_seq),
+            ..Sent::default()
+        }
+    }
+}
+
 struct Connection {
     socket: TcpStream,
     /// The body under way; none once there are no more.

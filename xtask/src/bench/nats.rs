@@ -29,6 +29,8 @@ const WRITE_BYTES: usize = 256 << 10;
 pub struct Nats {
     server: Running,
     address: String,
+    /// Messages in the stream.
+    stored: u64,
 }
 
 /// What a run of publishing came to.
@@ -56,7 +58,7 @@ impl Nats {
                 std::fs::read(&file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
             if let Some(address) = ports.as_ref().and_then(|ports| ports["nats"][0].as_str()) {
                 let address = address.trim_start_matches("nats://").to_owned();
-                return Ok(Nats { server, address });
+                return Ok(Nats { server, address, stored: 0 });
             }
             ensure!(server.is_running() && Instant::now() < give_up, "nats-server did not start");
             std::thread::sleep(Duration::from_millis(10));
@@ -67,8 +69,8 @@ impl Nats {
         self.server.pid()
     }
 
-    /// Publishes each body as a message to a fresh stream, at most `window` in flight.
-    pub fn publish(&self, bytes: &[u8], bodies: &[Range<usize>], window: usize) -> Result<Published> {
+    /// Publishes each body as a message to the stream, at most `window` in flight.
+    pub fn publish(&mut self, bytes: &[u8], bodies: &[Range<usize>], window: usize) -> Result<Published> {
         let mut client = Client::connect(&self.address)?;
         let stream = json!({
             "name": "BID", "subjects": [SUBJECT], "storage": "file", "retention": "limits", "num_replicas": 1,
@@ -98,7 +100,7 @@ impl Nats {
             }
             while let Some(message) = client.message()? {
                 let seq = number_after(&message, b"\"seq\":");
-                let wanted = times.len() as u64 + 1;
+                let wanted = self.stored + times.len() as u64 + 1;
                 ensure!(seq == Some(wanted), "not acknowledged: {}", String::from_utf8_lossy(&message));
                 let written = under_way.pop_front().context("an answer to nothing")?;
                 times.push(written.elapsed());
@@ -107,7 +109,8 @@ impl Nats {
         let wall = began.elapsed();
         let info = client.request("$JS.API.STREAM.INFO.BID", b"")?;
         let stored = info["state"]["messages"].as_u64();
-        ensure!(stored == Some(bodies.len() as u64), "the stream holds {stored:?} messages");
+        self.stored += bodies.len() as u64;
+        ensure!(stored == Some(self.stored), "the stream holds {stored:?} messages");
         Ok(Published { wall, times })
     }
 }
