@@ -133,7 +133,7 @@ impl Core {
             disk.remove(name).map_err(failed("remove", name))?;
         }
         let mut core = Core {
-            files: Files::new(disk.clone(), &settings, 0, 0),
+            files: Files::new(disk.clone(), &settings, 0, 0, None),
             disk,
             clock,
             settings,
@@ -169,8 +169,10 @@ impl Core {
         disk.sync_dir().map_err(failed("sync", "."))?;
         let shelf = Arc::new(Shelf::new(recovery.last));
         let Recovery { tail, segments, .. } = recovery;
-        let mut files = Files::new(disk.clone(), &settings, recovery.number_max, recovery.incarnation_max);
-        files.adopt(recovery.free, recovery.stale, settings.segment_bytes);
+        let newest = segments.last().map(|found| found.file.header.segment_bytes);
+        let (number, incarnation) = (recovery.number_max, recovery.incarnation_max);
+        let mut files = Files::new(disk.clone(), &settings, number, incarnation, newest);
+        files.adopt(recovery.free, recovery.stale);
         let mut open = None;
         let mut ended = Previous::default();
         let count = segments.len();
@@ -424,13 +426,13 @@ impl Core {
         {
             released = self.last;
         }
-        self.files.take_back(self.shelf.retire(released), self.settings.segment_bytes);
+        self.files.take_back(self.shelf.retire(released));
         self.files.want_back(self.settings.budget_bytes.saturating_sub(self.shelf.used_bytes()));
     }
 
     /// Works ahead on the next segment's file, a little at a time. Returns whether there is more to do.
     pub fn prepare(&mut self) -> bool {
-        match self.files.prepare(self.settings.segment_bytes) {
+        match self.files.prepare() {
             Ok(more) => more,
             Err(error) => {
                 tracing::warn!(%error, "cannot prepare a segment ahead");
@@ -575,6 +577,10 @@ fn check(settings: &Settings) -> Result<(), OpenError> {
     let refuse = |reason| Err(OpenError::Settings { reason });
     if settings.segment_bytes < SEGMENT_BYTES_MIN || !settings.segment_bytes.is_multiple_of(PAGE) {
         return refuse("a segment has at least 64 KiB and is a multiple of 4 KiB");
+    }
+    let first = settings.first_segment_bytes.min(settings.segment_bytes);
+    if first < SEGMENT_BYTES_MIN || !first.is_multiple_of(PAGE) {
+        return refuse("the first segment has at least 64 KiB and is a multiple of 4 KiB");
     }
     if settings.budget_bytes <= settings.reserve_bytes {
         return refuse("the reserve must be smaller than the budget");

@@ -10,8 +10,10 @@ use crate::Record;
 /// The limits of one journal.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The size of a segment file. An append that is larger gets a file of its own.
+    /// The size of a segment file at most. An append that is larger gets a file of its own.
     pub segment_bytes: u64,
+    /// The size of the first ones, if that is less; they grow when many of them wait to be released.
+    pub first_segment_bytes: u64,
     /// What unreleased appends may occupy; beyond `budget_bytes - reserve_bytes` appends are refused.
     pub budget_bytes: u64,
     /// Kept free for the snapshots and seals that the journal itself must be able to write.
@@ -29,6 +31,7 @@ impl Default for Settings {
         const MIB: u64 = 1024 * 1024;
         Settings {
             segment_bytes: 64 * MIB,
+            first_segment_bytes: 16 * MIB,
             budget_bytes: 8 * 1024 * MIB,
             reserve_bytes: 256 * MIB,
             group_bytes_max: 4 * MIB as usize,

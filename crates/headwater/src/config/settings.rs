@@ -150,7 +150,7 @@ section! {
 section! {
     /// The log on disk that every event is appended to first.
     Journal = "journal" {
-        /// The size of one segment file. Segments are created in full and recycled.
+        /// The size of one segment file at most. They begin with 16MiB and double when more than sixteen wait for their commits. Segments are created in full and recycled.
         segment: ByteSize = "64MiB",
         /// How much disk the journal may use. At the limit producers get 429 until the lake has caught up.
         budget: ByteSize = "8GiB",

@@ -19,6 +19,8 @@ use crate::{
 const FREE_MIN: usize = 2;
 const FREE_MAX: usize = 8;
 const FREE_PART: u64 = 16;
+/// If more segments than this hold what is not released, the next ones are twice as large.
+const LIVE_MANY: usize = 16;
 /// Released segments that keep their names while they wait for their readers; the oldest beyond it end with their readers.
 const LEASED_MAX: usize = 4;
 /// How much is zeroed at a time, between two looks at the queue.
@@ -31,6 +33,9 @@ pub(super) struct Files {
     /// The highest ever used.
     number: u64,
     incarnation: u64,
+    /// The size of a segment now; it only grows.
+    segment_bytes: u64,
+    segment_bytes_max: u64,
     /// Names of files with the size of a segment, zeroed or recycled.
     free: Vec<String>,
     free_max: usize,
@@ -96,12 +101,22 @@ pub(super) fn rewrite(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<(
 }
 
 impl Files {
-    pub fn new(disk: Arc<dyn Disk>, settings: &Settings, number: u64, incarnation: u64) -> Files {
+    /// `newest` is the size of the newest segment, if there is one.
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        settings: &Settings,
+        number: u64,
+        incarnation: u64,
+        newest: Option<u64>,
+    ) -> Files {
+        let least = settings.first_segment_bytes.min(settings.segment_bytes);
         let part = settings.budget_bytes / settings.segment_bytes.max(1) / FREE_PART;
         Files {
             disk,
             number,
             incarnation,
+            segment_bytes: newest.unwrap_or(least).clamp(least, settings.segment_bytes),
+            segment_bytes_max: settings.segment_bytes,
             free: Vec::new(),
             free_max: (part as usize).clamp(FREE_MIN, FREE_MAX),
             free_number: 0,
@@ -113,21 +128,39 @@ impl Files {
     }
 
     /// Takes over what recovery found unused.
-    pub fn adopt(&mut self, free: Vec<String>, stale: Vec<Arc<SegmentFile>>, segment_bytes: u64) {
+    pub fn adopt(&mut self, free: Vec<String>, stale: Vec<Arc<SegmentFile>>) {
         for name in free {
             self.free_number = self.free_number.max(segment::parse_name(&name, "free").unwrap_or(0));
             let bytes = self.disk.open(&name, false).and_then(|file| file.len());
-            if bytes.is_ok_and(|bytes| bytes == segment_bytes) && self.free.len() < self.free_max {
+            if bytes.is_ok_and(|bytes| bytes == self.segment_bytes) && self.free.len() < self.free_max {
                 self.free.push(name);
             } else {
                 self.remove(&name);
             }
         }
-        self.take_back(stale, segment_bytes);
+        self.take_back(stale);
     }
 
     pub fn free(&self) -> usize {
         self.free.len()
+    }
+
+    /// The size of the next segment, unless it must hold more.
+    pub fn segment_bytes(&self) -> u64 {
+        self.segment_bytes
+    }
+
+    /// With so many segments that hold what is not released, are larger ones in place? Each costs some syncs, and a start reads
+    /// the beginning and the end of each.
+    pub fn grow(&mut self, live: usize) {
+        if live <= LIVE_MANY || self.segment_bytes == self.segment_bytes_max {
+            return;
+        }
+        self.segment_bytes = self.segment_bytes.saturating_mul(2).min(self.segment_bytes_max);
+        let part = self.part.take().map(|part| part.name);
+        for name in std::mem::take(&mut self.free).into_iter().chain(part) {
+            self.remove(&name);
+        }
     }
 
     /// Until the end of this wipe no file that has been a segment becomes one again: what an earlier use left in it would stay.
@@ -246,13 +279,13 @@ impl Files {
     }
 
     /// A step towards one free file. Returns whether there is more to do.
-    pub fn prepare(&mut self, bytes: u64) -> io::Result<bool> {
+    pub fn prepare(&mut self) -> io::Result<bool> {
         if !self.free.is_empty() {
             return Ok(false);
         }
         let part = match self.part.take() {
             Some(part) => Ok(part),
-            None => self.start_part(bytes),
+            None => self.start_part(self.segment_bytes),
         };
         // Half a segment ahead of its need: by then the readers have let go.
         let mut part = part.inspect_err(|_| self.want_back(0))?;
@@ -286,7 +319,7 @@ impl Files {
     }
 
     /// Takes back segments that were released. One that somebody still reads waits.
-    pub fn take_back(&mut self, released: Vec<Arc<SegmentFile>>, segment_bytes: u64) {
+    pub fn take_back(&mut self, released: Vec<Arc<SegmentFile>>) {
         self.leased.extend(released.into_iter().map(|segment| Leased { segment, unnamed: false }));
         let mut waiting = Vec::new();
         for leased in std::mem::take(&mut self.leased) {
@@ -297,7 +330,7 @@ impl Files {
             } else if *unnamed {
                 // Its room came back with its last reader.
             } else if self.wipes > 0
-                || (segment.header.segment_bytes == segment_bytes && self.free.len() < self.free_max)
+                || (segment.header.segment_bytes == self.segment_bytes && self.free.len() < self.free_max)
             {
                 self.recycle(&segment.name);
             } else {

@@ -24,6 +24,7 @@ impl Core {
             }
         }
         self.take_back();
+        self.files.grow(self.shelf.segments());
         self.open_segment(frames, index)?;
         if let Some((before, trailer)) = sealed
             && let Some(open) = &self.open
@@ -71,7 +72,7 @@ impl Core {
         let snapshot_bytes = align_page(snapshot_frame as u64);
         let start = FRAMES_START + 2 * snapshot_bytes;
         let needed = start + align_page(frames as u64) + closing_bytes(index);
-        let bytes = self.settings.segment_bytes.max(align_page(needed));
+        let bytes = self.files.segment_bytes().max(align_page(needed));
         let (number, incarnation) = self.files.next_numbers();
         let header = Header {
             journal_id: self.journal_id,

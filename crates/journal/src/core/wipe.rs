@@ -37,7 +37,7 @@ impl Core {
                 self.rotate(0, 0).map_err(|error| self.note(error))?;
             }
         }
-        self.files.take_back(self.shelf.retire(self.claimed.released), self.settings.segment_bytes);
+        self.files.take_back(self.shelf.retire(self.claimed.released));
         self.files.want_back(0);
         Ok(Wiping {
             files: self.files.given_up(),

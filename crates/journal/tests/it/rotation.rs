@@ -126,3 +126,61 @@ fn a_sixteenth_of_the_budget_stays_as_free_files() {
     drop(open());
     assert_eq!(free(), 6, "after a restart");
 }
+
+/// Small while little waits to be released: a new installation takes little room, and a full rate goes over the same few pages.
+#[test]
+fn segments_grow_when_many_wait_and_stay_as_large() {
+    let disk = SimDisk::new(1);
+    let clock = Arc::new(ManualClock::new(Timestamp(5)));
+    let least = small().segment_bytes;
+    let settings = Settings {
+        segment_bytes: 4 * least,
+        first_segment_bytes: least,
+        budget_bytes: 1_000 * least,
+        ..small()
+    };
+    let open = || {
+        let (clock, entropy) = (clock.clone(), SeededEntropy::new(1));
+        Core::open(Arc::new(disk.clone()), clock, &entropy, settings.clone()).expect("a healthy disk")
+    };
+    let sizes = |suffix: &str| {
+        let names = disk.list().expect("a healthy disk").into_iter().filter(|name| name.ends_with(suffix));
+        let size =
+            |name: String| disk.open(&name, false).and_then(|file| file.len()).expect("a healthy disk");
+        names.map(|name| size(name) / least).collect::<Vec<_>>()
+    };
+    let mut core = open().0;
+    let mut acknowledged = Vec::new();
+    for at in 1..=40 {
+        append(&mut core, &mut acknowledged, at);
+        core.log().release(core.last());
+        while core.tidy() {}
+    }
+    assert_eq!(sizes(".seg").last(), Some(&1), "nothing waits");
+    // Files of the old size are of no use.
+    let released = core.last();
+    for at in 41..=440 {
+        append(&mut core, &mut acknowledged, at);
+        while core.tidy() {}
+        assert!(sizes(".free").iter().all(|size| sizes(".seg").last() <= Some(size)), "{:?}", sizes(".free"));
+    }
+    let grown = sizes(".seg");
+    assert!(grown.is_sorted() && grown.contains(&2) && grown.last() == Some(&4), "{grown:?}");
+    assert_eq!(acknowledged.len(), 440);
+    drop(core);
+    disk.cut_power();
+    disk.restart();
+    let (mut core, recovered) = open();
+    assert_eq!(recovered.damage, vec![]);
+    let read = core.log().read(released, usize::MAX).expect("readable");
+    let found: Vec<_> = read.iter().map(|stored| stored.append.blocks[0].body[0]).collect();
+    let kept = acknowledged.iter().filter(|at| **at > released.0 as i64);
+    assert_eq!(found, kept.map(|at| *at as u8).collect::<Vec<_>>());
+    core.log().release(core.last());
+    for at in 441..=500 {
+        append(&mut core, &mut Vec::new(), at);
+    }
+    while core.tidy() {}
+    assert_eq!(sizes(".seg").last(), Some(&4), "it stays as large");
+    assert!(sizes(".free").iter().all(|size| *size == 4), "{:?}", sizes(".free"));
+}
