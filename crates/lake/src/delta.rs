@@ -50,7 +50,7 @@ const FILE_SCHEMA: &str = "headwater.schema";
 const FILE_COMPACTED: &str = "headwater.compacted";
 
 /// A checkpoint may be so many times as large as the commits since the one before it.
-const CHECKPOINT_SHARE: u64 = 16;
+const CHECKPOINT_SHARE: u64 = 4;
 /// Whatever its size, it comes when so many times the usual number of commits have come.
 const CHECKPOINT_LATEST: u64 = 10;
 /// How often another writer may be faster before a commit is left for the next round.
