@@ -8,13 +8,12 @@ use std::{
 
 use tokio::{runtime::Handle, sync::oneshot};
 
-const NICE: i32 = 10;
+/// Behind everything else that the server does, and behind statements that take long.
+const NICE: i32 = 17;
 
-/// Of this thread alone, as Linux has it. Where it may not, it is as important as anybody.
+/// Of this thread alone.
 pub fn lower_priority() {
-    if let Err(error) = rustix::process::nice(NICE) {
-        tracing::debug!(%error, "background work has no lower priority");
-    }
+    hw_pipeline::lower_priority(NICE);
 }
 
 /// Does the work at a low priority; `Err` says why there is no outcome. Needs a runtime, and so may the work.

@@ -60,7 +60,6 @@ impl Launch for ThisBinary {
             .arg0("headwater")
             .arg(ARGUMENT)
             .env_clear()
-            .envs(confine::ENVIRONMENT)
             .current_dir(Path::new("/"))
             .process_group(0)
             .stdin(OwnedFd::from(its_asks))
@@ -68,6 +67,10 @@ impl Launch for ThisBinary {
             .stderr(Stdio::null());
         let process = tokio::process::Command::from(command).kill_on_drop(true).spawn()?;
         Ok(Launched { process, asks, link })
+    }
+
+    fn make_way(&self) -> Box<dyn Send> {
+        Box::new(hw_pipeline::make_way())
     }
 }
 

@@ -3,10 +3,12 @@
 //! whom it would keep waiting for long, and a simulation of one thread stays one.
 
 //! Heavy work (judging, decoding, writing a data file) has few threads of its own: memory that a thread has used stays with
-//! it for a while, so work that wanders over all threads that ever blocked takes as many times as much.
+//! it for a while, so work that wanders over all threads that ever blocked takes as many times as much. They come behind the
+//! threads that answer, and behind a statement that has just begun.
 
 use std::{sync::LazyLock, thread::available_parallelism};
 
+use rustix::process::{getpid, getpriority_process, setpriority_process};
 use tokio::{
     runtime::{Builder, Handle, Runtime, RuntimeFlavor},
     task::{self, JoinHandle},
@@ -14,6 +16,9 @@ use tokio::{
 
 /// Beside one a processor: some wait for the disk while others work.
 const WAITING: usize = 2;
+/// How much nicer than the process they are: six of its other threads' shares make one of theirs, but only where both want the
+/// same processor.
+const NICE: i32 = 8;
 
 /// Like `tokio::task::spawn_blocking`; a panic is the handle's to tell there and here. Needs a runtime.
 pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
@@ -42,8 +47,9 @@ pub fn helper() -> Option<Handle> {
 pub fn spawn_apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
         // Two: one of them may wait in place for a task of its own.
-        let built =
-            Builder::new_multi_thread().worker_threads(2).thread_name("hw-apart").enable_all().build();
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(2).thread_name("hw-apart").on_thread_start(|| lower_priority(NICE));
+        let built = builder.enable_all().build();
         built.inspect_err(|error| tracing::warn!(%error, "long tasks have no threads of their own")).ok()
     });
     match Handle::current().runtime_flavor() {
@@ -58,12 +64,29 @@ pub fn spawn_apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'st
 /// The threads for heavy work, as a runtime that is good for `spawn_blocking` alone.
 pub fn heavy_threads() -> Handle {
     static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
-        let threads = available_parallelism().map_or(1, |count| count.get()) + WAITING;
-        let built =
-            Builder::new_current_thread().max_blocking_threads(threads).thread_name("hw-heavy").build();
+        let threads = heavy_threads_max();
+        let mut builder = Builder::new_current_thread();
+        builder
+            .max_blocking_threads(threads)
+            .thread_name("hw-heavy")
+            .on_thread_start(|| lower_priority(NICE));
+        let built = builder.build();
         built.inspect_err(|error| tracing::warn!(%error, "heavy work has no threads of its own")).ok()
     });
     THREADS.as_ref().map_or_else(Handle::current, |threads| threads.handle().clone())
+}
+
+pub(crate) fn heavy_threads_max() -> usize {
+    available_parallelism().map_or(1, |count| count.get()) + WAITING
+}
+
+/// Makes this thread so much nicer than the process is, as Linux has it: of a thread alone. There is no way back. Where it may
+/// not, the thread is as important as any.
+pub fn lower_priority(nice: i32) {
+    let lowered = getpriority_process(Some(getpid())).and_then(|base| setpriority_process(None, base + nice));
+    if let Err(error) = lowered {
+        tracing::debug!(%error, "a thread has no lower priority");
+    }
 }
 
 #[cfg(test)]
@@ -83,7 +106,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn heavy_work_stays_on_its_few_threads_whatever_else_blocks() {
-        let most = available_parallelism().map_or(1, |count| count.get()) + WAITING;
+        let most = heavy_threads_max();
         // As many threads for blocking calls as that, and more: each waits until all are there.
         let crowd = 3 * most;
         let all_there = std::sync::Arc::new(Barrier::new(crowd));
@@ -102,5 +125,14 @@ mod tests {
             threads.insert(heavy.await.expect("no panic"));
         }
         assert!(threads.len() <= most, "{} threads", threads.len());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn heavy_work_comes_behind_the_threads_that_answer() {
+        let nice = || getpriority_process(None).expect("a thread knows its own");
+        let heavy = spawn_heavy(nice).await.expect("no panic");
+        let apart = spawn_apart(async move { nice() }).await.expect("no panic");
+        let mine = tokio::spawn(async move { nice() }).await.expect("no panic");
+        assert_eq!((heavy, apart), (mine + NICE, mine + NICE));
     }
 }

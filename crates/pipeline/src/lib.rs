@@ -9,10 +9,12 @@ pub mod detached;
 mod follow;
 mod handle;
 pub mod hot;
+mod precedence;
 mod sink;
 
-pub use blocking::{heavy_threads, helper, spawn_apart, spawn_blocking, spawn_heavy};
+pub use blocking::{heavy_threads, helper, lower_priority, spawn_apart, spawn_blocking, spawn_heavy};
 pub use decode::{DecodeError, decode_rejects, decode_rows};
 pub use follow::{FollowError, FollowerSettings, follow};
 pub use handle::{FollowerHandle, FollowerStatus, Stopped};
+pub use precedence::{MadeWay, make_way};
 pub use sink::{Delivery, Positions, RejectsDelivery, RowsDelivery, Sink, SinkError};

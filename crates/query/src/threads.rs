@@ -1,21 +1,30 @@
 //! The threads of one statement: its own, for as long as it computes.
 //! Always: their stacks hold the deepest tree a statement may have; a statement's place among those that run is free
 //! again only when its last thread has stopped. A kernel that does not yield cannot be stopped, but it can hold up
-//! nobody else's statement, and nobody waits for it beyond its time.
+//! nobody else's statement, and nobody waits for it beyond its time. A statement that has run for a while makes way for
+//! those that have not.
 
 use std::{
     future::Future,
     io,
     num::NonZeroUsize,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        mpsc::{self, RecvTimeoutError},
+    },
     task::{Context, Poll, ready},
     thread,
+    time::Duration,
 };
 
+use rustix::{
+    process::{Pid, getpid, getpriority_process, setpriority_process},
+    thread::gettid,
+};
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::{OwnedSemaphorePermit, oneshot},
+    sync::OwnedSemaphorePermit,
     task::JoinHandle,
 };
 
@@ -25,6 +34,10 @@ use crate::{QueryError, stop::Stop};
 pub(crate) const STACK_BYTES: usize = 64 * 1024 * 1024;
 /// Threads that read files and pull hot batches.
 const BLOCKING_THREADS_MAX: usize = 4;
+/// For so long a statement's threads are as important as the process: whoever looks at something waits for them.
+const YOUNG: Duration = Duration::from_millis(250);
+/// How much nicer they are from then on. Behind the server's heavy work, before its work in the background.
+const OLD_NICE: i32 = 12;
 
 /// Threads that compute at one time.
 pub(crate) fn cores() -> usize {
@@ -39,29 +52,74 @@ pub(crate) fn start(
     stop: Arc<Stop>,
     work: impl Future<Output = Result<(), QueryError>> + Send + 'static,
 ) -> io::Result<Work> {
+    let crew = Arc::new(Crew::default());
     let runtime = Builder::new_multi_thread()
         .worker_threads(cores())
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .thread_stack_size(STACK_BYTES)
         .thread_name("hw-query")
+        .on_thread_start({
+            let crew = Arc::clone(&crew);
+            move || crew.join()
+        })
         .enable_time()
         .build()?;
     let mut threads = Threads(Some(runtime));
     let Some(runtime) = &threads.0 else { return Err(io::Error::other("no threads")) };
-    let (over, is_over) = oneshot::channel::<()>();
+    let (over, is_over) = mpsc::channel::<()>();
     let handle = runtime.spawn(async move {
         // Goes with the work, however it ends.
         let _over = over;
         work.await
     });
     thread::Builder::new().name("hw-query-end".to_owned()).spawn(move || {
-        // An error is the sender's end, which is what is waited for.
-        let _ = is_over.blocking_recv();
+        if let Err(RecvTimeoutError::Timeout) = is_over.recv_timeout(YOUNG) {
+            crew.grow_old();
+            // An error is the sender's end, which is what is waited for.
+            let _ = is_over.recv();
+        }
         // Waits for every thread.
         drop(threads.0.take());
         drop(permit);
     })?;
     Ok(Work { handle, stop: Some(stop) })
+}
+
+/// The threads of one statement, as the kernel knows them.
+#[derive(Default)]
+struct Crew {
+    // Short sections.
+    members: Mutex<Members>,
+}
+
+#[derive(Default)]
+struct Members {
+    old: bool,
+    /// Those that came while it was young. None ends before the runtime does, so a number stands for no other thread.
+    threads: Vec<Pid>,
+}
+
+impl Crew {
+    /// Of the thread that calls.
+    fn join(&self) {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        match members.old {
+            true => lower_priority(gettid()),
+            false => members.threads.push(gettid()),
+        }
+    }
+
+    fn grow_old(&self) {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        members.old = true;
+        members.threads.drain(..).for_each(lower_priority);
+    }
+}
+
+/// Where the kernel does not let it, the statement is as important as before.
+fn lower_priority(thread: Pid) {
+    let _ = getpriority_process(Some(getpid()))
+        .and_then(|base| setpriority_process(Some(thread), base + OLD_NICE));
 }
 
 /// Does not wait for its threads when it is dropped: that may happen where waiting is not allowed.
@@ -110,5 +168,38 @@ impl Work {
                 false => "the engine was stopped".to_owned(),
             }))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crew_grows_old_as_a_whole() {
+        let nice = || getpriority_process(None).unwrap();
+        let base = nice();
+        let crew = Arc::new(Crew::default());
+        let (joined, all_joined) = mpsc::channel();
+        let (go, gone) = mpsc::channel::<()>();
+        let first = thread::spawn({
+            let crew = Arc::clone(&crew);
+            move || {
+                crew.join();
+                joined.send(nice()).unwrap();
+                let _ = gone.recv();
+                nice()
+            }
+        });
+        assert_eq!(all_joined.recv(), Ok(base), "while it is young");
+        crew.grow_old();
+        drop(go);
+        assert_eq!(first.join().unwrap(), base + OLD_NICE);
+        let late = thread::spawn(move || {
+            crew.join();
+            nice()
+        });
+        assert_eq!(late.join().unwrap(), base + OLD_NICE, "who comes later is old at once");
+        assert_eq!(nice(), base, "nobody else is");
     }
 }

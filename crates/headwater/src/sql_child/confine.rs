@@ -8,13 +8,11 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
     RulesetError, Scope, path_beneath_rules,
 };
-use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
+use rustix::process::{Resource, Rlimit, nice, setrlimit};
 
-/// The allocator takes address space as it needs it: the limit below counts what could be written to.
-pub const ENVIRONMENT: [(&str, &str); 1] = [("MIMALLOC_ARENA_EAGER_COMMIT", "0")];
-
-/// Ingest goes first.
-const NICE: i32 = 5;
+/// Whoever sends events is answered first. Work that nobody waits for by the millisecond comes behind a statement that has
+/// just begun, and before one that takes long (`hw_query` sees to that).
+const NICE: i32 = 1;
 /// If the machine has no memory left, a statement dies before the server does.
 const OOM_SCORE: &str = "800";
 /// Beside `sql.memory` and stacks: code's data, footers of files, batches between operators. A last resort; the server
@@ -28,7 +26,7 @@ const FILES_MAX: u64 = 4096;
 /// `memory`: of all statements, in bytes. `read`: the directories whose files may be read, and nothing else.
 pub fn confine(memory: usize, read: &[&PathBuf]) -> io::Result<()> {
     // Threads that start later inherit both.
-    setpriority_process(None, NICE)?;
+    nice(NICE)?;
     // A kernel without it, or a file system that is not there: then the kernel chooses by size.
     let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);

@@ -116,7 +116,8 @@ impl Engine for Children {
             Arc::new(Statement { text: text.to_owned(), principal: principal.clone(), names, cut, deadline });
         let shared = Arc::clone(&self.shared);
         let work = Work::spawn(async move {
-            let running = Running::begin(shared, place, &statement).await?;
+            let _way = shared.launch.make_way();
+            let running = Running::begin(Arc::clone(&shared), place, &statement).await?;
             running.finish(&statement.cut, schema_sender, sender).await
         });
         Answer::begun(schema, batches, work, deadline, time_max).await

@@ -26,6 +26,11 @@ const BURIAL: Duration = Duration::from_secs(1);
 /// Starts processes. Called on a thread that may block, inside of a tokio runtime.
 pub trait Launch: Send + Sync {
     fn launch(&self) -> io::Result<Launched>;
+
+    /// A statement begins; what this returns is dropped when it has ended.
+    fn make_way(&self) -> Box<dyn Send> {
+        Box::new(())
+    }
 }
 
 /// A process that calls [`serve_statements`](super::serve_statements) with the other ends of both sockets.
