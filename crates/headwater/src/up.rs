@@ -24,7 +24,7 @@ use hw_gate::{
 };
 use hw_journal::{FileDisk, Found, Journal, Log};
 use hw_lake::{Lake, LakeSettings, Table};
-use hw_pipeline::{FollowerHandle, FollowerSettings, follow, heavy_threads};
+use hw_pipeline::{FollowerHandle, FollowerSettings, follow, judging_threads};
 use hw_query::SqlSettings;
 use hw_schema::{Field, Kind, KvFields, Registry, RewriteAction, TimeUnit};
 use hw_vault::{FileKeyStore, HashKey, SealKeys, SigningKey, SystemEntropy};
@@ -205,7 +205,7 @@ pub async fn run(
             vault: Some(vault.clone()),
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
-            heavy: heavy_threads(),
+            heavy: judging_threads(),
             settings: GateSettings {
                 event_bytes: config.limits.event.as_usize(),
                 depth: config.limits.depth.get(),

@@ -4,7 +4,8 @@
 
 //! Heavy work (judging, decoding, writing a data file) has few threads of its own: memory that a thread has used stays with
 //! it for a while, so work that wanders over all threads that ever blocked takes as many times as much. They come behind the
-//! threads that answer, and behind a statement that has just begun.
+//! threads that answer, and behind a statement that has just begun. Judging comes last: what was taken shall be carried on before
+//! more is taken, else the log grows by what the followers are behind.
 
 use std::{sync::LazyLock, thread::available_parallelism};
 
@@ -18,7 +19,8 @@ use tokio::{
 const WAITING: usize = 2;
 /// How much nicer than the process they are: six of its other threads' shares make one of theirs, but only where both want the
 /// same processor.
-const NICE: i32 = 8;
+const HEAVY_NICE: i32 = 8;
+const JUDGE_NICE: i32 = 12;
 
 /// Like `tokio::task::spawn_blocking`; a panic is the handle's to tell there and here. Needs a runtime.
 pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
@@ -48,7 +50,7 @@ pub fn spawn_apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'st
     static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
         // Two: one of them may wait in place for a task of its own.
         let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(2).thread_name("hw-apart").on_thread_start(|| lower_priority(NICE));
+        builder.worker_threads(2).thread_name("hw-apart").on_thread_start(|| lower_priority(HEAVY_NICE));
         let built = builder.enable_all().build();
         built.inspect_err(|error| tracing::warn!(%error, "long tasks have no threads of their own")).ok()
     });
@@ -62,18 +64,29 @@ pub fn spawn_apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'st
 }
 
 /// The threads for heavy work, as a runtime that is good for `spawn_blocking` alone.
-pub fn heavy_threads() -> Handle {
-    static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
-        let threads = heavy_threads_max();
-        let mut builder = Builder::new_current_thread();
-        builder
-            .max_blocking_threads(threads)
-            .thread_name("hw-heavy")
-            .on_thread_start(|| lower_priority(NICE));
-        let built = builder.build();
-        built.inspect_err(|error| tracing::warn!(%error, "heavy work has no threads of its own")).ok()
-    });
+pub(crate) fn heavy_threads() -> Handle {
+    static THREADS: LazyLock<Option<Runtime>> =
+        LazyLock::new(|| few_threads("hw-heavy", heavy_threads_max(), HEAVY_NICE));
     THREADS.as_ref().map_or_else(Handle::current, |threads| threads.handle().clone())
+}
+
+/// Those that judge events, likewise.
+pub fn judging_threads() -> Handle {
+    static THREADS: LazyLock<Option<Runtime>> =
+        LazyLock::new(|| few_threads("hw-judge", judging_threads_max(), JUDGE_NICE));
+    THREADS.as_ref().map_or_else(Handle::current, |threads| threads.handle().clone())
+}
+
+fn few_threads(name: &str, most: usize, nice: i32) -> Option<Runtime> {
+    let mut builder = Builder::new_current_thread();
+    builder.max_blocking_threads(most).thread_name(name).on_thread_start(move || lower_priority(nice));
+    let built = builder.build();
+    built.inspect_err(|error| tracing::warn!(%error, name, "heavy work has no threads of its own")).ok()
+}
+
+/// It waits for nothing but a processor.
+pub(crate) fn judging_threads_max() -> usize {
+    available_parallelism().map_or(1, |count| count.get())
 }
 
 pub(crate) fn heavy_threads_max() -> usize {
@@ -133,6 +146,8 @@ mod tests {
         let heavy = spawn_heavy(nice).await.expect("no panic");
         let apart = spawn_apart(async move { nice() }).await.expect("no panic");
         let mine = tokio::spawn(async move { nice() }).await.expect("no panic");
-        assert_eq!((heavy, apart), (mine + NICE, mine + NICE));
+        assert_eq!((heavy, apart), (mine + HEAVY_NICE, mine + HEAVY_NICE));
+        let judge = judging_threads().spawn_blocking(nice).await.expect("no panic");
+        assert_eq!(judge, mine + JUDGE_NICE);
     }
 }

@@ -12,7 +12,7 @@ pub mod hot;
 mod precedence;
 mod sink;
 
-pub use blocking::{heavy_threads, helper, lower_priority, spawn_apart, spawn_blocking, spawn_heavy};
+pub use blocking::{helper, judging_threads, lower_priority, spawn_apart, spawn_blocking, spawn_heavy};
 pub use decode::{DecodeError, decode_rejects, decode_rows};
 pub use follow::{FollowError, FollowerSettings, follow};
 pub use handle::{FollowerHandle, FollowerStatus, Stopped};

@@ -1,4 +1,4 @@
-//! Heavy work makes way for what somebody looks at: while that is young, all threads for heavy work but one rest.
+//! Heavy work makes way for what somebody looks at: while that is young, all threads but one of each kind of it rest.
 //! Always: one goes on, so that whoever waits for an acknowledgement gets it; in the long run the others rest for at most two
 //! thirds of the time, however much is asked; a rest ends with the last of those whom it was for. Interrupts nothing that has begun.
 
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::blocking::{heavy_threads, heavy_threads_max};
+use crate::blocking::{heavy_threads, heavy_threads_max, judging_threads, judging_threads_max};
 
 /// What takes longer than this is not waited for by the moment.
 const YOUNG: Duration = Duration::from_millis(300);
@@ -26,10 +26,14 @@ pub fn make_way() -> MadeWay {
     let ways = Arc::clone(&WAYS);
     let begun = ways.rest().begin(Instant::now());
     if let Some(number) = begun {
-        for _ in 1..heavy_threads_max() {
-            let ways = Arc::clone(&ways);
-            // Its end is nobody's concern.
-            drop(heavy_threads().spawn_blocking(move || ways.rest_for(number)));
+        for (threads, most) in
+            [(heavy_threads(), heavy_threads_max()), (judging_threads(), judging_threads_max())]
+        {
+            for _ in 1..most {
+                let ways = Arc::clone(&ways);
+                // Its end is nobody's concern.
+                drop(threads.spawn_blocking(move || ways.rest_for(number)));
+            }
         }
     }
     MadeWay { ways }
